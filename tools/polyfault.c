@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* The polyfault command. */
+#include <stdio.h>
+
+int main(void)
+{
+	return 0;
+}
