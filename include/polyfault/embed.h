@@ -25,6 +25,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct pf_space;
 struct pf_cpu;
@@ -161,6 +162,7 @@ size_t pf_uffd_fdinfo(struct pf_uffd *uffd, char *text, size_t n);
  */
 void pf_uffd_raise_changing(struct pf_uffd *uffd, bool raise);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -15,6 +15,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /*
  * libc's own functions, past any interposer. The library calls them where a
@@ -166,6 +167,7 @@ void pf_read_stats(struct pf_stats *out);
 /* The i-th permille of the waiting times in `stats`, in ns; 0: none. */
 uint64_t pf_stats_wait_ns(const struct pf_stats *stats, unsigned permille);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -27,6 +27,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /*
  * A new userfaultfd object, bound to this process' memory.
@@ -93,6 +94,7 @@ pid_t pf_fork(void);
 int pf_sigaction(int sig, const struct sigaction *act, struct sigaction *old);
 int pf_sigmask(int how, const sigset_t *set, sigset_t *old);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

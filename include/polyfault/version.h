@@ -11,6 +11,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /*
  * The version of the library that is linked, as "major.minor.patch".
@@ -19,6 +20,7 @@ extern "C" {
  */
 const char *pf_version(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
