@@ -31,6 +31,8 @@ struct object_home {
 	struct frame_arena *frames; /* [I] */
 	struct charge_group *group; /* [I] who pays; NULL: nobody */
 	const struct profile *profile; /* [I] */
+	_Atomic uint64_t *anon_pages;  /* [I] resident anonymous pages, counted
+					* here; NULL: nobody counts */
 };
 
 enum object_from { OBJECT_ZERO, OBJECT_USER, OBJECT_HELD };
@@ -59,7 +61,14 @@ struct object_step {
 
 struct object_ops {
 	const char *name;
-	unsigned batch_pages; /* most pages of one step */
+	unsigned batch_pages; /* most pages of one step, in one leaf; 1 unless
+			       * holds_leaf */
+	/*
+	 * provide touches the page that the program maps, so nobody else may
+	 * fill it meanwhile: the leaf's lock is held from before the entries
+	 * are looked at until after finish (else in commit only).
+	 */
+	bool holds_leaf;
 
 	/* Returns: 0; -ENOMEM. Nothing is kept on refusal. */
 	int (*reserve)(struct object_step *step);
@@ -67,10 +76,10 @@ struct object_ops {
 	/*
 	 * The bytes of step->dst are in place, unseen. dst may have been
 	 * shortened to what was copied, whole pages, at least one.
+	 * On refusal nothing is kept, of reserve neither: no unreserve.
 	 * Returns: 0; -ENODATA: the source of the first page would fault,
 	 *          and step->held is a page to copy it into with faults
-	 *          allowed (nothing else is kept: no unreserve); -ENOMEM;
-	 *          -ENOENT: the mapping is no longer ours.
+	 *          allowed; -ENOMEM; -ENOENT: the mapping is no longer ours.
 	 */
 	int (*provide)(struct object_step *step);
 
@@ -87,7 +96,8 @@ struct object_ops {
 	void (*unreserve)(struct object_step *step);
 
 	/*
-	 * A demand-zero fault (no userfaultfd asked for it): the entry to set.
+	 * A demand-zero fault (no userfaultfd asked for it): the entry to set,
+	 * under the leaf's lock.
 	 * Returns: 0 and *out; -ENOMEM.
 	 */
 	int (*demand)(const struct object_home *home, bool is_write,
@@ -95,7 +105,8 @@ struct object_ops {
 
 	/*
 	 * A write to a present, not writable page of a writable VMA: the new
-	 * entry (copy-on-write, or simply writable when exclusive).
+	 * entry (copy-on-write, or simply writable when exclusive). Under the
+	 * leaf's lock. When the frame differs, the caller drops the old entry.
 	 * Returns: 0 and *out; -ENOMEM.
 	 */
 	int (*unshare)(const struct object_home *home, struct pte old,

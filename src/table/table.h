@@ -99,6 +99,14 @@ void table_destroy(struct table *table);
 int table_walk(struct table *table, va_t va, bool alloc,
 	       struct slot *out) must_check;
 
+/* The slot `pages` further on, which is in the same leaf. Context: trap. */
+static inline struct slot slot_after(const struct slot *slot, uint64_t pages)
+{
+	return (struct slot){ .va = slot->va + (pages << PAGE_SHIFT),
+			      .entry = slot->entry + pages,
+			      .lock = slot->lock };
+}
+
 /* The entry as it is now; none when a level is missing. Context: trap. */
 struct pte table_read(const struct slot *slot);
 
