@@ -105,10 +105,45 @@ unsigned uffd_poll(struct uffd *uffd, bool is_nonblocking);
 bool uffd_is_ready(const struct uffd *uffd);
 
 /*
+ * As PF_UFFDIO_COPY, with the bytes in the engine's own memory.
+ *
+ * Context: may sleep.
+ * Returns: bytes filled (maybe fewer than asked); -errno as that command.
+ */
+int64_t uffd_copy_from(struct uffd *uffd, struct range dst, const void *bytes,
+		       uint64_t mode) must_check;
+
+/*
+ * The map-changing state is raised / lowered: fills answer EAGAIN while it is
+ * raised, and none that began before is under way.
+ *
+ * Locks:   takes the gate for writing.
+ * Spec:    1.14; G07, O02.
+ */
+void uffd_raise_changing(struct uffd *uffd, bool raise);
+
+/*
+ * The object's space has exited (space_exit() was called): every waiter
+ * wakes, and no message is left.
+ * Spec:    3.8; L30, L50.
+ */
+void uffd_space_gone(struct uffd *uffd);
+
+/*
  * A number that changes when a message is queued: for a reader who wants to
  * look a while before it sleeps. Context: trap.
  */
 _Atomic uint32_t *uffd_bell(struct uffd *uffd);
+
+/*
+ * Sleeps until the bell differs from `seen`, read before uffd_take() found
+ * nothing. The bell is not rung for threads that sleep on it otherwise.
+ *
+ * Context: may sleep.
+ * Returns: as sync_wait_change().
+ */
+int uffd_sleep(struct uffd *uffd, uint32_t seen,
+	       int64_t timeout_ns) must_check;
 
 /*
  * The three lines of /proc/self/fdinfo about the object, without the
