@@ -53,7 +53,7 @@ _Atomic uint32_t *uffd_bell(struct uffd *uffd)
 	return &uffd->talk->bell;
 }
 
-int uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns)
+void uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns)
 {
 	struct conversation *c = uffd->talk;
 	int err;
@@ -61,7 +61,7 @@ int uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns)
 	atomic_fetch_add(&c->sleepers, 1);
 	err = sync_wait_change(&c->bell, seen, timeout_ns);
 	atomic_fetch_sub(&c->sleepers, 1);
-	return err;
+	check(err == 0 || err == -ETIMEDOUT || err == -EINTR);
 }
 
 void uffd_ring(struct uffd *uffd)

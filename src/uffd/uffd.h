@@ -136,14 +136,13 @@ void uffd_space_gone(struct uffd *uffd);
 _Atomic uint32_t *uffd_bell(struct uffd *uffd);
 
 /*
- * Sleeps until the bell differs from `seen`, read before uffd_take() found
- * nothing. The bell is not rung for threads that sleep on it otherwise.
+ * The bell differs from `seen`, which was read before uffd_take() found
+ * nothing; or timeout_ns passed (negative: never), or a signal came. Threads
+ * that sleep on the bell in another way are not woken.
  *
  * Context: may sleep.
- * Returns: as sync_wait_change().
  */
-int uffd_sleep(struct uffd *uffd, uint32_t seen,
-	       int64_t timeout_ns) must_check;
+void uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns);
 
 /*
  * The three lines of /proc/self/fdinfo about the object, without the
