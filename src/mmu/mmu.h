@@ -132,11 +132,14 @@ struct mmu_ops {
 	 */
 	int64_t (*provide)(struct mmu *mmu, const struct mmu_fill *f);
 
-	/* Provided pages are visible, with protection `prot`. Cannot fail. */
-	void (*publish)(struct mmu *mmu, struct range r, unsigned prot);
+	/*
+	 * Provided pages, f->dst as far as provide said, are visible with
+	 * f->prot. Cannot fail.
+	 */
+	void (*publish)(struct mmu *mmu, const struct mmu_fill *f);
 
 	/* Provided pages are missing again. Cannot fail. */
-	void (*retract)(struct mmu *mmu, struct range r);
+	void (*retract)(struct mmu *mmu, const struct mmu_fill *f);
 
 	/*
 	 * The range's content is gone and every access traps.

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host mmu: the real memory of this process, its traps, its signals.
+ *
+ *   access ──hardware──> SIGSEGV ──trap.c──> host_trap.fault()  (a space)
+ *                                     │
+ *            retry <── bounce.S <── wait, outside the handler
+ *
+ * There is one per process, because signal dispositions are the process'.
+ * The room is the sole writer of host mappings and of dispositions.
+ */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include "base/types.h"
+#include "mmu/mmu.h"
+
+#include <signal.h>
+
+/* How a page is made to trap, and how its bytes get in unseen. */
+enum host_revoke { HOST_REVOKE_AUTO, HOST_GUARD, HOST_PROTECT };
+enum host_publish { HOST_PUBLISH_AUTO, HOST_WRITE, HOST_MOVE };
+
+/* What this system has, found out by trying. */
+struct host_means {
+	bool guard_anon;     /* MADV_GUARD_INSTALL on anonymous memory */
+	bool guard_seen;     /* pagemap bit 58 shows a guard */
+	bool proc_mem_write; /* /proc/self/mem writes into PROT_NONE pages */
+	bool pagemap;
+	bool procmap_query;
+	bool memfd;
+	bool wipe_on_fork;
+	bool fault_code;     /* the error code tells a write from a read */
+	uint64_t max_map_count;
+};
+
+struct host_choice {
+	enum host_revoke revoke;
+	enum host_publish publish;
+};
+
+/* What the means are. Context: may sleep; no memory of anybody changes. */
+void host_find_means(struct host_means *out);
+
+/*
+ * AUTO became what the means allow; `why` strings are static.
+ * Returns: 0; -ENOSYS when a forced choice is impossible here.
+ */
+int host_choose(const struct host_means *means, struct host_choice *choice,
+		const char **why_revoke, const char **why_publish);
+
+/* The one host mmu. Returns: 0 and *out; -ENOMEM; -EIO. */
+int mmu_host_create(const struct host_means *means,
+		    const struct host_choice *choice,
+		    struct mmu **out) must_check;
+
+/* ---- traps ---- */
+
+enum host_verdict {
+	HOST_RETRY,
+	HOST_WAIT,
+	HOST_SEGV_MAPERR,
+	HOST_SEGV_ACCERR,
+	HOST_BUS,
+	HOST_NOT_OURS
+};
+
+#define HOST_TRAP_WRITE 1u
+#define HOST_TRAP_EXEC 2u
+#define HOST_TRAP_KERNEL 4u /* our own access for a system call's sake */
+
+/* What a bounced thread waits for; copied to its stack, holds no lock. */
+struct host_wait {
+	_Atomic uint32_t *word;
+	uint32_t seen;
+	uint32_t slot;
+	void *owner;
+};
+
+struct host_trap {
+	/* Decides. Context: trap. */
+	enum host_verdict (*fault)(va_t va, unsigned access,
+				   struct host_wait *wait);
+	/* Whether memory is watched, and so may be missing. Context: trap. */
+	bool (*is_watched)(va_t va, size_t n);
+	/* The wait is given up. Context: trap. */
+	void (*withdraw)(const struct host_wait *wait);
+	/*
+	 * Called about once a second by a thread that waits: a chance to find
+	 * that whoever should wake it is gone. Context: trap.
+	 */
+	void (*tick)(const struct host_wait *wait);
+	/*
+	 * This process is the child of a fork that nobody announced: whatever
+	 * was watched is let go. Context: trap.
+	 */
+	void (*forked)(void);
+};
+
+/*
+ * SIGSEGV and SIGBUS are ours; the program's actions for them, and for every
+ * other signal, are kept and called as if we were not there.
+ *
+ * Returns: 0; -errno of rt_sigaction.
+ */
+int trap_install(const struct host_trap *trap, struct mmu *mmu) must_check;
+bool trap_is_installed(void);
+
+/* How many SIGSEGV and SIGBUS came, and how many were the program's own. */
+void trap_counts(uint64_t *taken, uint64_t *forwarded);
+
+/* As sigaction(2) and sigprocmask(2), virtual for SIGSEGV and SIGBUS. */
+int trap_sigaction(int sig, const struct sigaction *act,
+		   struct sigaction *old);
+int trap_sigmask(int how, const sigset_t *set, sigset_t *old);
+
+/* Whether this process is the one that installed the trap (not its fork). */
+bool trap_is_same_process(void);
+/* This process is the child of a fork that was announced: all is known. */
+void trap_after_fork(void);
+
+/* ---- signals during our own calls ---- */
+
+/* Every signal but SIGSEGV and SIGBUS is blocked / as it was before. */
+struct host_mask {
+	uint64_t saved;
+};
+void host_block_signals(struct host_mask *mask);
+void host_restore_signals(const struct host_mask *mask);
+
+/* ---- the program's memory (usercopy.S) ---- */
+
+/* Bytes copied; see mmu_ops.copy_in. */
+size_t host_copy_nofault(void *dst, const void *src, size_t n);
+size_t host_copy_fault(void *dst, const void *src, size_t n);
+
+/* The number of mappings of this process now; 0 when unknown. */
+uint64_t host_count_vmas(void);
+
+#endif /* HOST_HOST_H */

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Getting bytes into missing pages without anybody seeing them half done.
+ *
+ *   write   the pages become PROT_NONE instead of guarded, the bytes go in
+ *           through /proc/self/mem, which ignores protection; then the
+ *           program's protection comes back. The mapping is whole again.
+ *   move    the bytes are put into pages elsewhere, which mremap then puts in
+ *           the place of the missing ones. Needs no /proc/self/mem; leaves
+ *           mappings split.
+ *
+ * Zero pages need no bytes: taking the trap away is all.
+ */
+#include "mmu/host/state.h"
+
+#include "base/check.h"
+#include "base/heap.h"
+#include "base/raw.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define STAGING_SLOTS 64
+
+/* Pages under way from provide to publish, by where they will go. */
+struct host_staging {
+	struct lock lock; /* RANK_HOST */
+	struct {
+		va_t dst;    /* [L] 0: free */
+		va_t at;     /* [L] the pages now */
+	} slots[STAGING_SLOTS]; /* [L] */
+};
+
+int staging_create(struct host_staging **out)
+{
+	struct host_staging *staging = heap_zalloc(sizeof(*staging));
+
+	if (!staging)
+		return -ENOMEM;
+	lock_init(&staging->lock, RANK_HOST);
+	*out = staging;
+	return 0;
+}
+
+void staging_destroy(struct host_staging *staging)
+{
+	heap_free(staging, staging ? sizeof(*staging) : 0);
+}
+
+static int staging_put(struct host_staging *staging, va_t dst, va_t at)
+{
+	int err = -ENOMEM;
+
+	lock_take(&staging->lock);
+	for (unsigned i = 0; i < STAGING_SLOTS && err; i++) {
+		if (staging->slots[i].dst)
+			continue;
+		staging->slots[i].dst = dst;
+		staging->slots[i].at = at;
+		err = 0;
+	}
+	lock_drop(&staging->lock);
+	return err;
+}
+
+static va_t staging_take(struct host_staging *staging, va_t dst)
+{
+	va_t at = 0;
+
+	lock_take(&staging->lock);
+	for (unsigned i = 0; i < STAGING_SLOTS && !at; i++) {
+		if (staging->slots[i].dst != dst)
+			continue;
+		at = staging->slots[i].at;
+		staging->slots[i].dst = 0;
+	}
+	lock_drop(&staging->lock);
+	return at;
+}
+
+/* ---- write ---- */
+
+static bool is_guarding(const struct host *h)
+{
+	return h->choice.revoke == HOST_GUARD;
+}
+
+/* Missing (guarded, say) to closed: inaccessible, but writable from behind. */
+static int close_pages(struct host *h, struct range r, unsigned prot)
+{
+	int err;
+
+	if (!is_guarding(h))
+		return 0;
+	err = prot ? host_mprotect(r, 0) : 0;
+	if (err)
+		return err;
+	host_advise(r, MADV_GUARD_REMOVE);
+	return 0;
+}
+
+/* Closed to missing again. */
+static void unclose_pages(struct host *h, struct range r, unsigned prot)
+{
+	if (range_is_empty(r))
+		return;
+	if (!is_guarding(h)) {
+		host_advise(r, MADV_DONTNEED);
+		return;
+	}
+	host_advise(r, MADV_GUARD_INSTALL);
+	if (prot)
+		host_mprotect(r, prot);
+}
+
+static int64_t write_pages(struct host *h, const struct mmu_fill *f)
+{
+	const void *from = f->from == MMU_FROM_BYTES
+				   ? f->bytes
+				   : (const void *)(uintptr_t)f->src;
+	struct range rest = f->dst;
+	long done;
+	int err = close_pages(h, f->dst, f->prot);
+
+	if (err)
+		return err;
+	done = raw_call(SYS_pwrite64, h->mem_fd, from, range_bytes(f->dst),
+			f->dst.start);
+	if (done < 0)
+		err = done == -EFAULT ? -EFAULT : -ENOMEM;
+	else
+		rest.start += page_down((uint64_t)done);
+	unclose_pages(h, rest, f->prot);
+	if (rest.start > f->dst.start)
+		return (int64_t)(rest.start - f->dst.start);
+	return err ? err : -EFAULT;
+}
+
+static void write_publish(struct host *h, const struct mmu_fill *f)
+{
+	if (!f->prot)
+		return;
+	if (is_guarding(h))
+		host_mprotect(f->dst, f->prot);
+	else
+		host_open(h, f->dst, f->prot);
+}
+
+/* ---- move ---- */
+
+static size_t stage_bytes(va_t at, const struct mmu_fill *f)
+{
+	void *to = (void *)(uintptr_t)at;
+
+	if (f->from == MMU_FROM_BYTES)
+		return host_copy_nofault(to, f->bytes, range_bytes(f->dst));
+	return host_copy_nofault(to, (const void *)(uintptr_t)f->src,
+				 range_bytes(f->dst));
+}
+
+static int64_t move_pages(struct host *h, const struct mmu_fill *f)
+{
+	uint64_t bytes = range_bytes(f->dst);
+	long at = raw_call(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t done;
+
+	if (at < 0 && at > -4096)
+		return -ENOMEM;
+	done = page_down(stage_bytes((va_t)at, f));
+	if (done < bytes)
+		raw_call(SYS_munmap, (uint64_t)at + done, bytes - done);
+	if (!done)
+		return -EFAULT;
+	if (staging_put(h->staging, f->dst.start, (va_t)at)) {
+		raw_call(SYS_munmap, at, done);
+		return -ENOMEM;
+	}
+	return (int64_t)done;
+}
+
+static void move_publish(struct host *h, const struct mmu_fill *f)
+{
+	va_t at = staging_take(h->staging, f->dst.start);
+	uint64_t bytes = range_bytes(f->dst);
+
+	check(at != 0);
+	if (f->prot != (ACCESS_READ | ACCESS_WRITE))
+		host_mprotect(range_of(at, bytes), f->prot);
+	raw_call(SYS_mremap, at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+		 f->dst.start);
+	if (!is_guarding(h) && f->prot)
+		runs_opened(h->runs, f->dst);
+}
+
+/* ---- zero ---- */
+
+/* The zero page itself, so that the page counts as present to the kernel. */
+static void touch_pages(struct range r)
+{
+	char byte;
+
+	for (va_t va = r.start; va < r.end; va += PAGE_BYTES)
+		host_copy_nofault(&byte, (const void *)(uintptr_t)va, 1);
+}
+
+static void zero_publish(struct host *h, const struct mmu_fill *f)
+{
+	if (is_guarding(h))
+		host_advise(f->dst, MADV_GUARD_REMOVE);
+	else if (f->prot)
+		host_open(h, f->dst, f->prot);
+	if (f->prot & ACCESS_READ)
+		touch_pages(f->dst);
+}
+
+/* ---- the three calls ---- */
+
+int64_t host_provide(struct mmu *mmu, const struct mmu_fill *f)
+{
+	struct host *h = host_of(mmu);
+
+	if (!host_is_ours(mmu, f->dst))
+		return -ENOENT;
+	if (f->from == MMU_FROM_ZERO)
+		return (int64_t)range_bytes(f->dst);
+	if (h->choice.publish == HOST_WRITE)
+		return write_pages(h, f);
+	return move_pages(h, f);
+}
+
+void host_publish_pages(struct mmu *mmu, const struct mmu_fill *f)
+{
+	struct host *h = host_of(mmu);
+
+	if (f->from == MMU_FROM_ZERO)
+		zero_publish(h, f);
+	else if (h->choice.publish == HOST_WRITE)
+		write_publish(h, f);
+	else
+		move_publish(h, f);
+}
+
+void host_retract(struct mmu *mmu, const struct mmu_fill *f)
+{
+	struct host *h = host_of(mmu);
+	va_t at;
+
+	if (f->from == MMU_FROM_ZERO)
+		return;
+	if (h->choice.publish == HOST_WRITE) {
+		unclose_pages(h, f->dst, f->prot);
+		return;
+	}
+	at = staging_take(h->staging, f->dst.start);
+	raw_call(SYS_munmap, at, range_bytes(f->dst));
+}
