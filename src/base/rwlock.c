@@ -20,6 +20,9 @@
 #include <errno.h>
 
 #define READER_SPINS 100
+/* has_writer: a writer is in, or coming; the second: and readers sleep. */
+#define WRITER_IN 1u
+#define WRITER_AWAITED 2u
 #define CROWDED_NS ((int64_t)1000 * 1000)
 
 void rwlock_init(struct rwlock *l, enum lock_rank rank)
@@ -76,6 +79,13 @@ static void wait_for_slot(struct rwlock *l)
 		clear_if_dead(l, i);
 }
 
+/* Locks: `writer` held. */
+static void let_readers_in(struct rwlock *l)
+{
+	if (atomic_exchange(&l->has_writer, 0) == WRITER_AWAITED)
+		sync_wake_all(&l->has_writer);
+}
+
 /*
  * A writer that died leaves has_writer set. Whoever then owns `writer` is the
  * only one who could have set it rightly, and has not.
@@ -87,15 +97,18 @@ static void bury_writer(struct rwlock *l)
 	if (!word || !owner_is_dead(word))
 		return;
 	lock_take(&l->writer);
-	atomic_store(&l->has_writer, 0);
-	sync_wake_all(&l->has_writer);
+	let_readers_in(l);
 	lock_drop(&l->writer);
 }
 
 static void wait_for_writer(struct rwlock *l)
 {
-	if (sync_wait_change(&l->has_writer, 1, OWNER_PATIENCE_NS) ==
-	    -ETIMEDOUT)
+	uint32_t seen = WRITER_IN;
+
+	/* It may have left meanwhile, or be awaited already: both are fine. */
+	atomic_compare_exchange_strong(&l->has_writer, &seen, WRITER_AWAITED);
+	if (sync_wait_change(&l->has_writer, WRITER_AWAITED,
+			     OWNER_PATIENCE_NS) == -ETIMEDOUT)
 		bury_writer(l);
 }
 
@@ -167,7 +180,7 @@ static void wait_for_reader(struct rwlock *l, unsigned slot)
 void rwlock_write(struct rwlock *l)
 {
 	lock_take(&l->writer);
-	atomic_store(&l->has_writer, 1);
+	atomic_store(&l->has_writer, WRITER_IN);
 	for (unsigned i = 0; i < SYNC_READER_SLOTS; i++)
 		if (atomic_load(&l->slots[i]))
 			wait_for_reader(l, i);
@@ -175,8 +188,7 @@ void rwlock_write(struct rwlock *l)
 
 void rwlock_write_drop(struct rwlock *l)
 {
-	check(atomic_load(&l->has_writer) == 1);
-	atomic_store(&l->has_writer, 0);
-	sync_wake_all(&l->has_writer);
+	check(atomic_load(&l->has_writer) != 0);
+	let_readers_in(l);
 	lock_drop(&l->writer);
 }

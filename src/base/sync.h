@@ -36,7 +36,7 @@ struct lock {
 
 struct rwlock {
 	struct lock writer; /* [a] held by the writer, or by one who waits */
-	_Atomic uint32_t has_writer; /* [a] futex: readers stay out while 1 */
+	_Atomic uint32_t has_writer; /* [a] futex: readers stay out unless 0 */
 	_Atomic uint32_t drained;    /* [a] futex: counts readers leaving */
 	_Atomic uint32_t slots[SYNC_READER_SLOTS]; /* [a] tids, 0 = free */
 };
