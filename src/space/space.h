@@ -47,7 +47,7 @@ struct vma {
 	bool is_shared;               /* [I] */
 	bool may_write;               /* [I] */
 	bool is_locked;               /* [M] mlocked */
-	bool has_anchor;              /* [M] anon-rmap anchor exists */
+	_Atomic bool has_anchor;      /* [a] anon-rmap anchor exists */
 	bool is_surveyed;             /* [M] host: came from a survey */
 	const struct object_ops *ops; /* [I] */
 	struct watch *watch;          /* [M] set if and only if modes != 0 */
@@ -255,6 +255,14 @@ size_t space_copy_in(struct space *space, void *dst, va_t src, size_t n,
 		     bool may_fault);
 size_t space_copy_out(struct space *space, va_t dst, const void *src, size_t n,
 		      bool may_fault);
+
+/*
+ * As space_copy_in() without faults, for a caller inside the space: nothing
+ * is waited for but a leaf's lock. Soft world.
+ * Locks:   map_lock held.
+ * Returns: bytes copied.
+ */
+size_t space_peek(struct space *space, void *dst, va_t src, size_t n);
 
 /* ---- self-check (validate.c) ---- */
 

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accesses through the tables: what the hardware does elsewhere.
+ *
+ * An access that hits the TLB takes no lock. One that misses looks under
+ * map_lock for a translation to cache, and when the table has none to give,
+ * faults, perhaps sleeps, and begins again.
+ */
+#include "space/vma.h"
+
+#include "base/check.h"
+#include "base/heap.h"
+#include "base/mem.h"
+
+#include <errno.h>
+
+/* How long a sleeper goes on before it looks whether the space has exited. */
+#define LOOK_NS 50000000
+
+struct space_cpu {
+	struct space *space; /* [I] with a reference */
+	struct mmu_tlb tlb;  /* [owner thread] */
+};
+
+/* One move of bytes between the space and memory of the engine. */
+struct transfer {
+	va_t va;
+	uint8_t *into;       /* a load; NULL: a store */
+	const uint8_t *from; /* a store; NULL: a load */
+	size_t n;
+};
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Of n bytes at va, those in the page of va. */
+static size_t in_page(va_t va, size_t n)
+{
+	return least(n, (size_t)(PAGE_BYTES - (va & (PAGE_BYTES - 1))));
+}
+
+/* ---- faults of an access ---- */
+
+/*
+ * Sleeps until the watch says that the access may be tried again. A signal
+ * ends the wait: an access of the program's own then starts afresh, one made
+ * by a system call goes on (and in older generations does not notice).
+ */
+static void access_wait(struct space *space, const struct watch_ticket *ticket,
+			unsigned *access)
+{
+	bool is_deaf = (*access & FAULT_KERNEL) &&
+		       !space->home.profile->fault_retries_endlessly;
+	int err;
+
+	do {
+		err = sync_wait_change(ticket->word, ticket->seen, LOOK_NS);
+	} while ((err == -ETIMEDOUT && !atomic_load(&space->is_dead)) ||
+		 (err == -EINTR && is_deaf));
+
+	if (err)
+		ticket->watch->ops->withdraw(ticket);
+	if (err == -EINTR && !(*access & FAULT_KERNEL))
+		*access &= ~FAULT_AGAIN;
+	else
+		*access |= FAULT_AGAIN;
+}
+
+/* Returns: 0: try the access again; -EFAULT, -EIO, -ENOMEM. */
+static int access_fault(struct space *space, va_t va, unsigned *access)
+{
+	struct watch_ticket ticket;
+
+	switch (space_fault(space, va, *access, &ticket)) {
+	case SPACE_RETRY:
+		return 0;
+	case SPACE_WAIT:
+		access_wait(space, &ticket, access);
+		return 0;
+	case SPACE_BUS:
+		return -EIO;
+	case SPACE_NOMEM:
+		return -ENOMEM;
+	case SPACE_SEGV_MAPERR:
+	case SPACE_SEGV_ACCERR:
+	case SPACE_NOT_OURS:
+		return -EFAULT;
+	}
+	bug("a fault has an outcome");
+}
+
+/* ---- the program's own accesses ---- */
+
+int space_cpu_create(struct space *space, struct space_cpu **out)
+{
+	struct space_cpu *cpu;
+
+	check(!space->home.mmu->is_native);
+	cpu = heap_zalloc(sizeof(*cpu));
+	if (!cpu)
+		return -ENOMEM;
+	space_get(space);
+	cpu->space = space;
+	mmu_soft_attach(space->home.mmu, &cpu->tlb);
+	*out = cpu;
+	return 0;
+}
+
+void space_cpu_destroy(struct space_cpu *cpu)
+{
+	struct space *space = cpu->space;
+
+	mmu_soft_detach(space->home.mmu, &cpu->tlb);
+	heap_free(cpu, sizeof(*cpu));
+	space_put(space);
+}
+
+/* What the TLB may remember of an entry; 0: nothing. */
+static unsigned cacheable_rights(const struct vma *vma, struct pte pte)
+{
+	unsigned rights = 0;
+
+	if (!pte_is_present(pte))
+		return 0;
+	if (vma_permits(vma, ACCESS_READ))
+		rights |= ACCESS_READ;
+	if (vma_permits(vma, ACCESS_WRITE) && (pte.bits & PTE_WRITABLE))
+		rights |= ACCESS_WRITE;
+	return rights;
+}
+
+/*
+ * The generation is read before the entry: a translation that is shot down
+ * between the two is not cached.
+ */
+static bool cpu_translate_locked(struct space_cpu *cpu, va_t page,
+				 unsigned right)
+{
+	struct space *space = cpu->space;
+	struct mmu *mmu = space->home.mmu;
+	struct vma *vma = space_find_vma(space, page);
+	uint64_t generation = mmu_soft_generation(mmu);
+	struct slot slot;
+	struct pte pte;
+	unsigned rights;
+
+	if (!vma || !range_has(vma->range, page) ||
+	    table_walk(space->table, page, false, &slot))
+		return false;
+	pte = table_read(&slot);
+	rights = cacheable_rights(vma, pte);
+	if (!(rights & right))
+		return false;
+	mmu_soft_cache(mmu, &cpu->tlb, page, rights,
+		       frame_bytes(space->home.frames, pte_pfn(pte)),
+		       generation);
+	return true;
+}
+
+/* Whether the TLB now has, or just had, what the access needs. */
+static bool cpu_translate(struct space_cpu *cpu, va_t va, unsigned right)
+{
+	struct rwlock *map_lock = &cpu->space->map_lock;
+	unsigned reader = rwlock_read(map_lock);
+	bool is_there = cpu_translate_locked(cpu, page_down(va), right);
+
+	rwlock_read_drop(map_lock, reader);
+	return is_there;
+}
+
+typedef uint16_t __attribute__((may_alias)) word16;
+typedef uint32_t __attribute__((may_alias)) word32;
+typedef uint64_t __attribute__((may_alias)) word64;
+
+/* One store for an aligned word, so that nobody sees half of it. */
+static void bytes_store(uint8_t *dst, const uint8_t *src, size_t n)
+{
+	word64 w64;
+	word32 w32;
+	word16 w16;
+
+	if (n == 8 && (uintptr_t)dst % 8 == 0) {
+		__builtin_memcpy(&w64, src, sizeof(w64));
+		__atomic_store_n((word64 *)(void *)dst, w64, __ATOMIC_RELEASE);
+	} else if (n == 4 && (uintptr_t)dst % 4 == 0) {
+		__builtin_memcpy(&w32, src, sizeof(w32));
+		__atomic_store_n((word32 *)(void *)dst, w32, __ATOMIC_RELEASE);
+	} else if (n == 2 && (uintptr_t)dst % 2 == 0) {
+		__builtin_memcpy(&w16, src, sizeof(w16));
+		__atomic_store_n((word16 *)(void *)dst, w16, __ATOMIC_RELEASE);
+	} else if (n == 1) {
+		__atomic_store_n(dst, *src, __ATOMIC_RELEASE);
+	} else {
+		mem_copy(dst, src, n);
+	}
+}
+
+static void bytes_load(uint8_t *dst, const uint8_t *src, size_t n)
+{
+	word64 w64;
+	word32 w32;
+	word16 w16;
+
+	if (n == 8 && (uintptr_t)src % 8 == 0) {
+		w64 = __atomic_load_n((const word64 *)(const void *)src,
+				      __ATOMIC_ACQUIRE);
+		__builtin_memcpy(dst, &w64, sizeof(w64));
+	} else if (n == 4 && (uintptr_t)src % 4 == 0) {
+		w32 = __atomic_load_n((const word32 *)(const void *)src,
+				      __ATOMIC_ACQUIRE);
+		__builtin_memcpy(dst, &w32, sizeof(w32));
+	} else if (n == 2 && (uintptr_t)src % 2 == 0) {
+		w16 = __atomic_load_n((const word16 *)(const void *)src,
+				      __ATOMIC_ACQUIRE);
+		__builtin_memcpy(dst, &w16, sizeof(w16));
+	} else if (n == 1) {
+		*dst = __atomic_load_n(src, __ATOMIC_ACQUIRE);
+	} else {
+		mem_copy(dst, src, n);
+	}
+}
+
+/* Bytes inside one page, as one access. */
+static int cpu_move(struct space_cpu *cpu, const struct transfer *t)
+{
+	struct mmu *mmu = cpu->space->home.mmu;
+	unsigned right = t->into ? ACCESS_READ : ACCESS_WRITE;
+	unsigned access = t->into ? FAULT_READ : FAULT_WRITE;
+	uint64_t offset = t->va & (PAGE_BYTES - 1);
+	uint8_t *bytes;
+	int err;
+
+	for (;;) {
+		bytes = mmu_soft_enter(mmu, &cpu->tlb, t->va, right);
+		if (bytes && t->into)
+			bytes_load(t->into, bytes + offset, t->n);
+		else if (bytes)
+			bytes_store(bytes + offset, t->from, t->n);
+		mmu_soft_leave(&cpu->tlb);
+		if (bytes)
+			return 0;
+		if (cpu_translate(cpu, t->va, right))
+			continue;
+		err = access_fault(cpu->space, t->va, &access);
+		if (err)
+			return err;
+	}
+}
+
+static int cpu_move_all(struct space_cpu *cpu, struct transfer t,
+			va_t *fault_va)
+{
+	size_t left = t.n;
+	int err;
+
+	while (left) {
+		t.n = in_page(t.va, left);
+		err = cpu_move(cpu, &t);
+		if (err) {
+			if (fault_va)
+				*fault_va = t.va;
+			return err;
+		}
+		left -= t.n;
+		t.va += t.n;
+		if (t.into)
+			t.into += t.n;
+		else
+			t.from += t.n;
+	}
+	return 0;
+}
+
+int space_load(struct space_cpu *cpu, va_t va, void *dst, size_t n,
+	       va_t *fault_va)
+{
+	return cpu_move_all(cpu, (struct transfer){ va, dst, NULL, n },
+			    fault_va);
+}
+
+int space_store(struct space_cpu *cpu, va_t va, const void *src, size_t n,
+		va_t *fault_va)
+{
+	return cpu_move_all(cpu, (struct transfer){ va, NULL, src, n },
+			    fault_va);
+}
+
+/* ---- a system call's accesses ---- */
+
+/*
+ * The frame of the page, with a reference, so that copy-on-write in another
+ * thread does not free it under us; 0: an access would fault.
+ */
+static struct pfn frame_pin(struct space *space, va_t va, unsigned right)
+{
+	struct vma *vma = space_find_vma(space, va);
+	struct pfn pfn = { 0 };
+	struct slot slot;
+	struct pte pte;
+
+	if (!vma || !range_has(vma->range, va) ||
+	    table_walk(space->table, page_down(va), false, &slot) ||
+	    !slot.entry)
+		return pfn;
+	table_lock(&slot);
+	pte = table_read(&slot);
+	if (cacheable_rights(vma, pte) & right) {
+		pfn = pte_pfn(pte);
+		if (!(pte.bits & PTE_ZERO))
+			frame_get(space->home.frames, pfn);
+	}
+	table_unlock(&slot);
+	return pfn;
+}
+
+static void frame_unpin(struct space *space, struct pfn pfn)
+{
+	if (pfn.n != FRAME_ZERO_PAGE.n)
+		frame_put(space->home.frames, pfn);
+}
+
+/* Locks: map_lock held. Returns: bytes moved before an access would fault. */
+static size_t peek_or_poke(struct space *space, const struct transfer *t)
+{
+	unsigned right = t->into ? ACCESS_READ : ACCESS_WRITE;
+	struct pfn pfn;
+	size_t done = 0;
+	size_t n;
+	uint8_t *bytes;
+
+	while (done < t->n) {
+		n = in_page(t->va + done, t->n - done);
+		pfn = frame_pin(space, t->va + done, right);
+		if (pfn.n == 0)
+			break;
+		bytes = frame_bytes(space->home.frames, pfn);
+		bytes += (t->va + done) & (PAGE_BYTES - 1);
+		if (t->into)
+			bytes_load(t->into + done, bytes, n);
+		else
+			bytes_store(bytes, t->from + done, n);
+		frame_unpin(space, pfn);
+		done += n;
+	}
+	return done;
+}
+
+size_t space_peek(struct space *space, void *dst, va_t src, size_t n)
+{
+	struct transfer t = { src, dst, NULL, n };
+
+	check(!space->home.mmu->is_native);
+	return peek_or_poke(space, &t);
+}
+
+static size_t copy_soft(struct space *space, struct transfer t, bool may_fault)
+{
+	unsigned kind = FAULT_KERNEL | (t.into ? FAULT_READ : FAULT_WRITE);
+	unsigned access = kind;
+	size_t total = t.n;
+	size_t done;
+	unsigned reader;
+
+	for (;;) {
+		reader = rwlock_read(&space->map_lock);
+		done = peek_or_poke(space, &t);
+		rwlock_read_drop(&space->map_lock, reader);
+		if (done)
+			access = kind;
+		t.va += done;
+		t.n -= done;
+		if (t.into)
+			t.into += done;
+		else
+			t.from += done;
+		if (t.n == 0 || !may_fault ||
+		    access_fault(space, t.va, &access))
+			return total - t.n;
+	}
+}
+
+size_t space_copy_in(struct space *space, void *dst, va_t src, size_t n,
+		     bool may_fault)
+{
+	struct mmu *mmu = space->home.mmu;
+
+	if (mmu->is_native)
+		return mmu->ops->copy_in(mmu, dst, src, n, may_fault);
+	return copy_soft(space, (struct transfer){ src, dst, NULL, n },
+			 may_fault);
+}
+
+size_t space_copy_out(struct space *space, va_t dst, const void *src, size_t n,
+		      bool may_fault)
+{
+	struct mmu *mmu = space->home.mmu;
+
+	if (mmu->is_native)
+		return mmu->ops->copy_out(mmu, dst, src, n, may_fault);
+	return copy_soft(space, (struct transfer){ dst, NULL, src, n },
+			 may_fault);
+}

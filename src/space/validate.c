@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every invariant of VMAs, tables, frames and counts, in one walk.
+ *
+ * With map_lock held for writing nobody fills and nobody faults, so counts
+ * stand still; only frames held by a fill that fetches its source are extra.
+ */
+#include "space/vma.h"
+
+#include "base/check.h"
+
+struct inventory {
+	struct space *space;
+	uint64_t anon_pages;
+};
+
+#define must_hold(cond)                     \
+	do {                                \
+		if (!(cond))                \
+			bug(#cond);         \
+	} while (0)
+
+static void check_vma(const struct space *space, const struct vma *vma)
+{
+	struct range r = vma->range;
+
+	must_hold(!range_is_empty(r));
+	must_hold(is_page_aligned(r.start) && is_page_aligned(r.end));
+	must_hold(r.end <= TASK_BYTES);
+	must_hold((vma->watch != NULL) == (vma->modes != 0));
+	must_hold(!vma->watch || range_covers(space->watched, r));
+	must_hold(vma->ops || !vma->watch);
+	must_hold(space->home.mmu->is_native || !vma->is_surveyed);
+}
+
+static void check_vmas(struct space *space)
+{
+	struct vma *vma;
+	va_t end = 0;
+
+	for (vma = vma_tree_first(space); vma;
+	     vma = space_next_vma(space, vma)) {
+		must_hold(vma->range.start >= end);
+		check_vma(space, vma);
+		end = vma->range.end;
+	}
+}
+
+static void check_frame(struct space *space, struct pte pte)
+{
+	const struct frame *meta;
+
+	meta = frame_meta(space->home.frames, pte_pfn(pte));
+	must_hold(atomic_load(&meta->refs) >= meta->mapcount);
+	must_hold(meta->mapcount >= 1);
+	must_hold(meta->flags & FRAME_UPTODATE);
+	must_hold(!(meta->flags & FRAME_TABLE));
+	must_hold(!(meta->flags & FRAME_EXCLUSIVE) || meta->mapcount == 1);
+	must_hold(meta->group == space->home.group);
+	must_hold(meta->lru != FRAME_LRU_NONE);
+}
+
+static void check_present(struct inventory *all, struct pte pte)
+{
+	bool is_writable = pte.bits & PTE_WRITABLE;
+
+	must_hold(!pte_is_marker(pte));
+	must_hold(!is_writable || !(pte.bits & PTE_WP));
+	if (pte.bits & PTE_NATIVE)
+		return;
+	must_hold(!is_writable || (pte.bits & PTE_DIRTY));
+	if (pte.bits & PTE_ZERO) {
+		must_hold(!is_writable);
+		must_hold(pte_pfn(pte).n == FRAME_ZERO_PAGE.n);
+		return;
+	}
+	check_frame(all->space, pte);
+	all->anon_pages++;
+}
+
+static int check_entry(void *arg, const struct slot *slot, struct pte pte)
+{
+	struct inventory *all = arg;
+	bool is_native = all->space->home.mmu->is_native;
+	const struct vma *vma = space_find_vma(all->space, slot->va);
+
+	must_hold(vma && range_has(vma->range, slot->va) && vma->ops);
+	must_hold(!is_native || vma->watch);
+	must_hold(pte_is_present(pte) || pte_is_marker(pte));
+	if (!pte_is_present(pte))
+		return 0;
+	must_hold(is_native == !!(pte.bits & PTE_NATIVE));
+	must_hold(is_native || (vma->prot & ACCESS_WRITE) ||
+		  !(pte.bits & PTE_WRITABLE));
+	check_present(all, pte);
+	return 0;
+}
+
+void space_check_locked(struct space *space)
+{
+	struct inventory all = { space, 0 };
+	struct range everything = { 0, TASK_BYTES };
+	struct frame_counts frames;
+
+	check_vmas(space);
+	if (table_each(space->table, everything, check_entry, &all))
+		bug("check_entry never refuses");
+	frames = frame_read_counts(space->home.frames);
+	must_hold(frames.used >= all.anon_pages);
+	must_hold(!space->home.anon_pages ||
+		  atomic_load(space->home.anon_pages) == all.anon_pages);
+}
+
+void space_check(struct space *space)
+{
+	rwlock_write(&space->map_lock);
+	space_check_locked(space);
+	rwlock_write_drop(&space->map_lock);
+}
