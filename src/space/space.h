@@ -144,6 +144,21 @@ void space_settle(struct space *space, struct range r);
 int space_arm(struct space *space, struct vma *vma) must_check;
 void space_disarm(struct space *space, struct vma *vma);
 
+/*
+ * Whether pages of the VMA are never made to trap, and so never missing: a
+ * live stack is needed by the trap itself.
+ * Locks:   map_lock held.
+ * Context: trap.
+ */
+bool vma_never_traps(const struct vma *vma);
+
+/*
+ * The VMA has its anon-rmap anchor.
+ * Locks:   map_lock held, for reading will do.
+ * Context: trap.
+ */
+void vma_anchor(struct vma *vma);
+
 /* ---- verbs, soft world: one file each ---- */
 
 #define SPACE_FIXED 1u     /* exactly at `at`, replacing what is there */

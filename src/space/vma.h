@@ -36,15 +36,6 @@ int vma_tree_find_gap(struct space *space, uint64_t len_bytes,
  */
 bool vma_permits(const struct vma *vma, unsigned access);
 
-/*
- * Whether pages of the VMA are never made to trap: a live stack is needed by
- * the trap itself. Locks: map_lock held. Context: trap.
- */
-bool vma_never_traps(const struct vma *vma);
-
-/* The VMA has its anon-rmap anchor. Locks: map_lock held. Context: trap. */
-void vma_anchor(struct vma *vma);
-
 /* A VMA like `like`, not in the tree. Returns: NULL: no memory. */
 struct vma *vma_new(const struct vma *like) must_check;
 void vma_free(struct vma *vma);
