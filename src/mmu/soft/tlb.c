@@ -11,7 +11,8 @@
  *   2. generation as it was? use      2. busy? wait
  *
  * The full barrier that needs between 1 and 2 on both sides is made for both
- * by the shooter's membarrier(2); where there is none, by a fence in each.
+ * by the shooter's membarrier(2); where there is none, the store of each is
+ * an atomic exchange or addition, which is one.
  */
 #include "mmu/soft/soft.h"
 
@@ -71,12 +72,12 @@ uint8_t *mmu_soft_enter(struct mmu *mmu, struct mmu_tlb *tlb, va_t va,
 	const struct mmu_tlb_entry *entry = entry_of(tlb, va);
 	va_t want = page_down(va) | access;
 
-	atomic_store_explicit(&tlb->busy, 1, memory_order_relaxed);
 	if (soft->has_barrier)
-		atomic_signal_fence(memory_order_seq_cst);
+		atomic_store_explicit(&tlb->busy, 1, memory_order_relaxed);
 	else
-		atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&soft->generation, memory_order_acquire) !=
+		atomic_exchange(&tlb->busy, 1);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (atomic_load(&soft->generation) !=
 	    atomic_load_explicit(&tlb->generation, memory_order_relaxed))
 		return NULL;
 	/* An empty entry has no access bit, and `want` has one. */
@@ -119,7 +120,6 @@ static void barrier_everywhere(struct mmu_soft *soft)
 {
 	long err;
 
-	atomic_thread_fence(memory_order_seq_cst);
 	if (!soft->has_barrier)
 		return;
 	err = raw_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0);
