@@ -60,22 +60,24 @@ as_root() {
 	fi
 }
 
+may_install() {
+	command -v apt-get >/dev/null 2>&1 && as_root true 2>/dev/null
+}
+
 apt_install() {
-	command -v apt-get >/dev/null 2>&1 || return 1
 	as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -q --no-install-recommends "$@" \
 		>/dev/null 2>&1
 }
 
 apt_update() {
-	command -v apt-get >/dev/null 2>&1 && as_root apt-get update -q \
-		>/dev/null 2>&1
+	as_root apt-get update -q >/dev/null 2>&1
 }
 
 required=$(missing_of "$build $check")
 wanted=$(missing_of "$optional")
 
-if [ -z "$look" ] && [ -n "$required$wanted" ]; then
+if [ -z "$look" ] && [ -n "$required$wanted" ] && may_install; then
 	echo "installing:$required$wanted"
 	# The lists may be old or absent: once more with new ones.
 	# shellcheck disable=SC2086
