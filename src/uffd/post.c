@@ -2,7 +2,9 @@
 /*
  * The faulting side: a fault becomes a message and a ticket to wait for.
  *
- * Everything here runs inside a trap, maybe in the middle of malloc.
+ * Everything here runs inside a trap, maybe in the middle of malloc. The
+ * space looks at the entry again after queueing (step 2 of the story in
+ * wake.c), then announces or withdraws.
  */
 #include "uffd/context.h"
 
@@ -18,13 +20,6 @@ static bool is_refused(const struct uffd *uffd, unsigned access)
 	    (uffd->flags & PF_UFFD_USER_MODE_ONLY))
 		return true;
 	return false;
-}
-
-/* Older generations let one access meet one userfault only. */
-static bool is_spent(const struct uffd *uffd, unsigned access)
-{
-	return (access & FAULT_AGAIN) &&
-	       !uffd->profile->fault_retries_endlessly;
 }
 
 static uint32_t flags_of(const struct watch_fault *fault)
@@ -75,14 +70,10 @@ static enum watch_answer on_fault(struct watch *watch,
 		return WATCH_BUS;
 	if (atomic_load(&uffd->is_released))
 		return WATCH_RETRY;
-	if (is_spent(uffd, fault->access))
-		return WATCH_BUS;
 	if (!post(uffd, fault, ticket)) {
 		sync_relax();
 		return WATCH_RETRY;
 	}
-	/* Step 2 of the story in wake.c: the caller looks again after this. */
-	atomic_thread_fence(memory_order_seq_cst);
 	return WATCH_WAIT;
 }
 
