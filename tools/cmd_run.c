@@ -30,7 +30,7 @@ void help_run(void)
 	     "\n"
 	     "  --world auto|kernel|host  who answers (default: auto, the\n"
 	     "                            kernel where it grants userfaultfd)\n"
-	     "  --profile NAME            behave as linux-6.18 or linux-5.4\n"
+	     "  --profile NAME            behave as linux-5.4 ... linux-6.18\n"
 	     "  --policy grant|strict     strict refuses to the unprivileged\n"
 	     "                            what the kernel would refuse them\n"
 	     "  --deny-kernel[=errno|kill]\n"

@@ -62,7 +62,7 @@ static void print_help(void)
 	     "\n"
 	     "Environment, where no option says otherwise:\n"
 	     "  POLYFAULT_WORLD    auto, kernel or host\n"
-	     "  POLYFAULT_PROFILE  linux-6.18, linux-5.4\n"
+	     "  POLYFAULT_PROFILE  linux-5.4 to linux-6.18\n"
 	     "  POLYFAULT_POLICY   grant or strict");
 }
 

@@ -104,7 +104,7 @@ static const struct profile profiles[] = {
 	},
 };
 
-static const char prefix[] = "linux-";
+#define PREFIX "linux-"
 
 const struct profile *profile_at(unsigned i)
 {
@@ -122,7 +122,7 @@ const struct profile *profile_find(const char *name)
 
 	for (unsigned i = 0; (p = profile_at(i)); i++)
 		if (mem_same_string(name, p->name) ||
-		    mem_same_string(name, p->name + sizeof(prefix) - 1))
+		    mem_same_string(name, p->name + sizeof(PREFIX) - 1))
 			return p;
 	return NULL;
 }
