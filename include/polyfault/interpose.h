@@ -90,6 +90,14 @@ int pf_fault_in(const void *addr, size_t len, bool is_write);
 size_t pf_copy_to_program(void *addr, const void *buf, size_t n);
 size_t pf_copy_from_program(void *buf, const void *addr, size_t n);
 
+/*
+ * Whatever is watched there is let go: it is ordinary memory again, missing
+ * pages read as zero. For memory that libc is about to give back by itself.
+ *
+ * Returns: 0; -1 and ENOMEM.
+ */
+int pf_unwatch(void *addr, size_t len);
+
 /* ---- what is going on ---- */
 
 enum pf_world { PF_WORLD_AUTO, PF_WORLD_KERNEL, PF_WORLD_HOST };
