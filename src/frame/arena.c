@@ -24,7 +24,7 @@ static size_t layout(uint64_t frames, size_t *meta_at, size_t *pages_at)
 int frame_arena_create(struct mmu *mmu, uint64_t bytes,
 		       struct frame_arena **out)
 {
-	uint64_t frames = page_up(bytes) >> PAGE_SHIFT;
+	uint64_t frames = (bytes >> PAGE_SHIFT) + !is_page_aligned(bytes);
 	size_t meta_at;
 	size_t pages_at;
 	size_t size = layout(frames, &meta_at, &pages_at);
