@@ -8,6 +8,7 @@ tools are missing as one skip. Cases are counted, not programs: a test may
 print TAP, or be a cmocka group, or be one case by itself (exit 77: skipped).
 """
 import argparse
+import collections
 import json
 import os
 import re
@@ -15,12 +16,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import namedtuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-Stage = namedtuple("Stage", "title directory options suites compiler why_not")
-Case = namedtuple("Case", "name verdict reason")
+Stage = collections.namedtuple("Stage", "title directory options suites compiler why_not")
+Case = collections.namedtuple("Case", "name verdict reason")
 
 
 def has_clang():
@@ -106,6 +106,20 @@ def cmocka_cases(name, text):
     return found
 
 
+def summed_cases(name, text):
+    """The program counted for itself, in the words that this one uses."""
+    sums = re.findall(r"^\w+: (\d+) passed, (\d+) failed, (\d+) skipped$",
+                      text, re.M)
+    if not sums:
+        return []
+    passed, failed, skipped = map(int, sums[-1])
+    reasons = sorted(set(re.findall(r"^\s*# (.*)$", text, re.M)))
+    reason = "; ".join(reasons) or "the program says so"
+    return ([Case(name, "passed", "")] * passed +
+            [Case(name, "failed", "see above")] * failed +
+            [Case(name, "skipped", reason)] * skipped)
+
+
 def single_case(record):
     verdict = {"OK": "passed", "EXPECTEDFAIL": "passed",
                "SKIP": "skipped"}.get(record["result"], "failed")
@@ -121,6 +135,8 @@ def cases_of(record):
         found = cmocka_cases(record["name"], text)
     elif re.search(r"^1\.\.\d+", text, re.M):
         found = tap_cases(record["name"], text)
+    else:
+        found = summed_cases(record["name"], text)
     whole = single_case(record)
     if not found:
         return [whole]
@@ -174,9 +190,11 @@ def tell(stage, cases, output, seconds):
     print(f"{stage.title} ({stage.directory}): "
           f"{count(cases, 'passed')} passed, {count(cases, 'failed')} failed,"
           f" {count(cases, 'skipped')} skipped, {seconds:.0f} s", flush=True)
-    for case in cases:
-        if case.verdict != "passed":
-            print(f"  {case.verdict}: {case.name}: {case.reason}", flush=True)
+    others = collections.Counter(c for c in cases if c.verdict != "passed")
+    for case, times in others.items():
+        many = f" ({times} times)" if times > 1 else ""
+        print(f"  {case.verdict}: {case.name}{many}: {case.reason}",
+              flush=True)
 
 
 def main():
