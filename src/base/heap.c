@@ -207,3 +207,8 @@ bool heap_should_fail(void)
 			return n == 1;
 	return false;
 }
+
+void heap_after_fork(void)
+{
+	lock_init(&heap.lock, RANK_HEAP);
+}

@@ -41,6 +41,13 @@ void heap_fail_nth(uint64_t n);
 bool heap_should_fail(void);
 
 /*
+ * In the child of a fork: whoever held the heap's lock does not exist here.
+ *
+ * Context: trap.
+ */
+void heap_after_fork(void);
+
+/*
  * A private, zero-filled, NORESERVE mapping of at least `bytes`, or one that
  * is shared with forked children when `is_shared`.
  *

@@ -134,6 +134,12 @@ void host_restore_signals(const struct host_mask *mask);
 size_t host_copy_nofault(void *dst, const void *src, size_t n);
 size_t host_copy_fault(void *dst, const void *src, size_t n);
 
+/*
+ * A write access of the kernel's kind was made to the byte, which is as it
+ * was; may sleep in a fault. Returns: whether it could be made.
+ */
+bool host_touch_write(void *byte);
+
 /* The number of mappings of this process now; 0 when unknown. */
 uint64_t host_count_vmas(void);
 

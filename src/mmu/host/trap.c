@@ -29,6 +29,7 @@
 
 extern const char host_copy_nofault_insn[], host_copy_nofault_fixup[];
 extern const char host_copy_fault_insn[], host_copy_fault_fixup[];
+extern const char host_touch_write_insn[], host_touch_write_fixup[];
 void trap_on_stack(void (*fn)(void *), void *arg, void *stack_top);
 
 /* One trap, handed from stack to stack. */
@@ -100,6 +101,19 @@ static bool is_copying(const ucontext_t *uc, const char *insn)
 	return context_rip(uc) == (uintptr_t)insn;
 }
 
+/*
+ * Where to go on when an access that we make for a system call's sake is
+ * refused for good; NULL: this is not such an access.
+ */
+static const char *kernel_access_fixup(const ucontext_t *uc)
+{
+	if (is_copying(uc, host_copy_fault_insn))
+		return host_copy_fault_fixup;
+	if (is_copying(uc, host_touch_write_insn))
+		return host_touch_write_fixup;
+	return NULL;
+}
+
 static unsigned context_access(const ucontext_t *uc, va_t va)
 {
 	uint64_t code = (uint64_t)uc->uc_mcontext.gregs[REG_ERR];
@@ -113,7 +127,7 @@ static unsigned context_access(const ucontext_t *uc, va_t va)
 	} else if (decode_is_write(uc, va)) {
 		access |= HOST_TRAP_WRITE;
 	}
-	if (is_copying(uc, host_copy_fault_insn))
+	if (kernel_access_fixup(uc))
 		access |= HOST_TRAP_KERNEL;
 	return access;
 }
@@ -169,7 +183,7 @@ static enum host_verdict decide_fault(struct trap_call *call)
 	if (verdict == HOST_NOT_OURS && was_in_a_window(va, access))
 		return HOST_RETRY;
 	if (verdict != HOST_RETRY && (access & HOST_TRAP_KERNEL)) {
-		context_jump(call->uc, host_copy_fault_fixup);
+		context_jump(call->uc, kernel_access_fixup(call->uc));
 		return HOST_RETRY;
 	}
 	return verdict;
@@ -277,8 +291,11 @@ int trap_install(const struct host_trap *ops, struct mmu *mmu)
 	void *stacks;
 	int err;
 
-	if (trap.host)
+	if (trap.host) {
+		/* A fork's child: all is in place but the mmu. */
+		trap.host = host_of(mmu);
 		return 0;
+	}
 	err = heap_map((size_t)SCRATCH_STACKS * SCRATCH_BYTES, false, &stacks);
 	if (err)
 		return err;

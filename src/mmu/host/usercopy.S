@@ -36,6 +36,26 @@
 	usercopy host_copy_fault
 
 /*
+ * bool host_touch_write(void *byte): a write access that changes nothing.
+ */
+	.globl host_touch_write
+	.hidden host_touch_write
+	.type host_touch_write, @function
+host_touch_write:
+	mov	$1, %eax
+	.globl host_touch_write_insn
+	.hidden host_touch_write_insn
+host_touch_write_insn:
+	lock orb $0, (%rdi)
+	ret
+	.globl host_touch_write_fixup
+	.hidden host_touch_write_fixup
+host_touch_write_fixup:
+	xor	%eax, %eax
+	ret
+	.size host_touch_write, . - host_touch_write
+
+/*
  * void trap_on_stack(void (*fn)(void *), void *arg, void *stack_top)
  */
 	.globl trap_on_stack
