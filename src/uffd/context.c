@@ -13,24 +13,42 @@
 
 /*
  * Objects waiting to be used again. A forked child must not use those of its
- * parent, whose conversations it shares: the pool knows whose it is.
+ * parent, whose conversations it shares, nor a lock that a thread held which
+ * it has not got: the pool knows whose it is.
  */
 static struct {
 	struct lock lock;
-	struct uffd *free; /* [pool lock] */
-	long pid;          /* [pool lock] */
+	struct uffd *free;   /* [pool lock] */
+	_Atomic long owner;  /* [a] process id; POOL_CLAIMED while it moves in */
 } pool = { .lock = LOCK_INIT(RANK_QUEUE) };
+
+#define POOL_CLAIMED (-1)
+
+static void pool_lock(void)
+{
+	long self = raw_call(SYS_getpid);
+	long owner = atomic_load(&pool.owner);
+
+	while (owner != self) {
+		if (owner == POOL_CLAIMED) {
+			sync_relax();
+			owner = atomic_load(&pool.owner);
+		} else if (atomic_compare_exchange_weak(&pool.owner, &owner,
+							POOL_CLAIMED)) {
+			lock_init(&pool.lock, RANK_QUEUE);
+			pool.free = NULL;
+			owner = self;
+			atomic_store(&pool.owner, self);
+		}
+	}
+	lock_take(&pool.lock);
+}
 
 static struct uffd *pool_take(void)
 {
-	long pid = raw_call(SYS_getpid);
 	struct uffd *uffd;
 
-	lock_take(&pool.lock);
-	if (pool.pid != pid) {
-		pool.pid = pid;
-		pool.free = NULL;
-	}
+	pool_lock();
 	uffd = pool.free;
 	if (uffd)
 		pool.free = uffd->next_free;
@@ -40,7 +58,7 @@ static struct uffd *pool_take(void)
 
 static void pool_give(struct uffd *uffd)
 {
-	lock_take(&pool.lock);
+	pool_lock();
 	uffd->next_free = pool.free;
 	pool.free = uffd;
 	lock_drop(&pool.lock);

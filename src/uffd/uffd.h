@@ -154,7 +154,6 @@ size_t uffd_fdinfo(struct uffd *uffd, char *text, size_t n);
 /* Creation flags the object was made with. */
 unsigned uffd_flags(const struct uffd *uffd);
 
-/* What was counted since creation. */
 struct uffd_stats {
 	uint64_t faults;       /* messages posted */
 	uint64_t woken;        /* waiters woken */
@@ -166,6 +165,7 @@ struct uffd_stats {
 	uint64_t wait_ns_log2[40];
 };
 
+/* What was counted since creation. Context: any. */
 void uffd_read_stats(const struct uffd *uffd, struct uffd_stats *out);
 
 /* Every invariant of the queues holds, or bug(). */

@@ -5,6 +5,9 @@
  */
 #include "uffd_fixture.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 static struct pf_uffdio_api api_block(uint64_t api, uint64_t features)
 {
 	return (struct pf_uffdio_api){ api, features, (uint64_t)UNTOUCHED };
@@ -111,6 +114,26 @@ static void a_recycled_object_starts_anew(void **state)
 	uffd_read_stats(u, &stats);
 	assert_int_equal(stats.faults, 0);
 	assert_int_equal(fx->tells, 0);
+}
+
+/* Does a child make objects of its own, not those its parent may reuse? */
+static void a_forked_child_recycles_nothing_of_its_parent(void **state)
+{
+	struct fx *fx = *state;
+	struct uffd *mine, *u;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(try_create(fx, 0, &mine), 0);
+	uffd_release(mine);
+	pid = fork();
+	if (!pid)
+		_exit(try_create(fx, 0, &u) || u == mine);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(try_create(fx, 0, &u), 0);
+	assert_ptr_equal(u, mine);
+	uffd_release(u);
 }
 
 static void B01_commands_before_the_handshake(void **state)
@@ -364,6 +387,7 @@ int main(void)
 		FX_BOTH(A03b_each_creation_flag_alone),
 		FX_BOTH(A17_create_fails_at_each_allocation),
 		FX_BOTH(a_recycled_object_starts_anew),
+		FX_BOTH(a_forked_child_recycles_nothing_of_its_parent),
 		FX_BOTH(B01_commands_before_the_handshake),
 		FX_BOTH(B02_read_and_B03_poll_before_the_handshake),
 		FX_BOTH(B04_wrong_api_zeroes_the_block),
