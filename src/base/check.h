@@ -25,17 +25,17 @@ no_return void check_failed(const char *file, int line, const char *what);
 
 #define bug(what) check_failed(__FILE__, __LINE__, (what))
 
-#define check_at(level, cond)                                     \
+#define check_at(level, cond, text)                               \
 	do {                                                      \
 		if (PF_CHECK_LEVEL >= (level) && !(cond))         \
-			check_failed(__FILE__, __LINE__, #cond); \
+			check_failed(__FILE__, __LINE__, (text)); \
 	} while (0)
 
 /* Cheap: an integer comparison. */
-#define check(cond) check_at(1, cond)
+#define check(cond) check_at(1, cond, #cond)
 /* Costs a call or a short loop. */
-#define check_more(cond) check_at(2, cond)
+#define check_more(cond) check_at(2, cond, #cond)
 /* Costs a walk over a structure. */
-#define check_all(cond) check_at(3, cond)
+#define check_all(cond) check_at(3, cond, #cond)
 
 #endif /* BASE_CHECK_H */

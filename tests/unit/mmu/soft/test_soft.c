@@ -204,13 +204,13 @@ static void no_reader_uses_what_was_shot(void **state)
 	atomic_store(&is_over, 0);
 	for (unsigned i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, read_for_ever, NULL);
-	for (unsigned i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < 100000; i++) {
 		old = atomic_load(&mapped);
 		__atomic_store_n(world.page[!(i % 2)], GOOD, __ATOMIC_RELAXED);
 		atomic_store(&mapped, world.page[!(i % 2)]);
 		shoot(VA);
 		__atomic_store_n(old, STALE, __ATOMIC_RELAXED);
-		if (i % 64 == 0)
+		if (i % 256 == 0)
 			usleep(100);
 	}
 	atomic_store(&is_over, 1);
