@@ -95,13 +95,19 @@ void rwlock_write_drop(struct rwlock *l);
 /*
  * The calling thread's kernel id, made cheap.
  *
- * Context: trap. Cached in thread-local storage until sync_share_threads()
- * was called, asked of the kernel each time after that, since threads made
- * by raw clone share their parent's storage.
+ * Context: trap. Cached in thread-local storage; after sync_share_threads()
+ * the cache is believed only on the stretch of stack where it was made, since
+ * threads made by raw clone share their parent's storage.
  */
 uint32_t sync_self(void);
 
-/* From now on sync_self() always asks the kernel. Called once by mmu/host. */
+/*
+ * As sync_self(), asking the kernel: called first on a stack that threads
+ * hand to each other. Context: trap.
+ */
+uint32_t sync_ask_self(void);
+
+/* From now on threads may share their storage. Called by the host world. */
 void sync_share_threads(void);
 
 /*

@@ -18,12 +18,41 @@ static _Atomic bool is_shared;
 static _Atomic uint32_t last_epoch;
 static _Atomic(_Atomic uint32_t *) epoch_page;
 
-static THREAD_LOCAL uint32_t cached_tid;
-static THREAD_LOCAL uint32_t cached_epoch;
-
 bool thread_is_shared(void)
 {
 	return atomic_load_explicit(&is_shared, memory_order_relaxed);
+}
+
+/*
+ * The cache, one word so that threads which share it never see halves of two:
+ *
+ *   bits  0..23  thread id     (the kernel's are below 2^22)
+ *         24..56 stack block   address of the stack at work, in 16 KiB
+ *         57..63 epoch         low bits
+ *
+ * Threads made by raw clone share their parent's storage but not its stack;
+ * so once that may happen an id is believed only on the stack block it was
+ * cached on.
+ */
+static THREAD_LOCAL _Atomic uint64_t cached;
+
+#define TID_BITS 24
+#define STACK_BITS 33
+#define STACK_BLOCK_SHIFT 14
+
+static uint64_t stack_block(void)
+{
+	uint64_t at = (uintptr_t)__builtin_frame_address(0);
+
+	if (!thread_is_shared())
+		return 0;
+	return at >> STACK_BLOCK_SHIFT & ((1ull << STACK_BITS) - 1);
+}
+
+static uint64_t cache_key(uint32_t epoch)
+{
+	return stack_block() << TID_BITS |
+	       (uint64_t)epoch << (TID_BITS + STACK_BITS);
 }
 
 void sync_share_threads(void)
@@ -69,30 +98,32 @@ static uint32_t current_epoch(_Atomic uint32_t *page)
 	return epoch;
 }
 
-static uint32_t cache_self(void)
+uint32_t sync_ask_self(void)
 {
 	_Atomic uint32_t *page = atomic_load(&epoch_page);
+	uint32_t tid = ask_tid();
 
 	if (!page)
 		page = make_epoch_page();
-	if (!page) {
-		sync_share_threads();
-		return ask_tid();
-	}
-	cached_epoch = current_epoch(page);
-	cached_tid = ask_tid();
-	return cached_tid;
+	if (page)
+		atomic_store_explicit(&cached,
+				      cache_key(current_epoch(page)) | tid,
+				      memory_order_relaxed);
+	return tid;
 }
 
 uint32_t sync_self(void)
 {
-	_Atomic uint32_t *page;
+	_Atomic uint32_t *page =
+		atomic_load_explicit(&epoch_page, memory_order_acquire);
+	uint64_t word = atomic_load_explicit(&cached, memory_order_relaxed);
+	uint32_t tid = (uint32_t)(word & ((1u << TID_BITS) - 1));
+	uint32_t epoch;
 
-	if (thread_is_shared())
-		return ask_tid();
-	page = atomic_load_explicit(&epoch_page, memory_order_acquire);
-	if (page && cached_epoch &&
-	    atomic_load_explicit(page, memory_order_relaxed) == cached_epoch)
-		return cached_tid;
-	return cache_self();
+	if (!page || !tid)
+		return sync_ask_self();
+	epoch = atomic_load_explicit(page, memory_order_relaxed);
+	if (!epoch || (cache_key(epoch) | tid) != word)
+		return sync_ask_self();
+	return tid;
 }

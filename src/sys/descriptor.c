@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 /* ---- what an object asks its surroundings ---- */
@@ -122,6 +123,17 @@ static int arg_out(void *at, size_t offset, const void *src, size_t n)
 	return host_copy_fault((char *)at + offset, src, n) == n ? 0 : -EFAULT;
 }
 
+/* The commands that every descriptor has. */
+static int descriptor_flag(struct handle *handle, int fd,
+			   unsigned long command, int *value)
+{
+	int err = (int)raw_call(SYS_ioctl, fd, command, value);
+
+	if (!err && command == FIONBIO)
+		atomic_store(&handle->is_nonblocking, *value != 0);
+	return err;
+}
+
 int sys_ioctl(int fd, unsigned long command, void *arg)
 {
 	struct handle *handle = handle_of(fd);
@@ -135,6 +147,8 @@ int sys_ioctl(int fd, unsigned long command, void *arg)
 		return (int)raw_call(SYS_ioctl, fd, command, arg);
 	if (handle->is_foreign)
 		return -ESRCH;
+	if (command == FIONBIO || command == FIOCLEX || command == FIONCLEX)
+		return descriptor_flag(handle, fd, command, arg);
 	host_block_signals(&mask);
 	atomic_store(&handle->some_fd, fd);
 	err = uffd_ioctl(handle->uffd, (uint32_t)command, &block);
@@ -199,6 +213,8 @@ int sys_fcntl(int fd, int command, long arg)
 		return got;
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
 		return noted(got, handle);
+	if (command == F_SETFL)
+		atomic_store(&handle->is_nonblocking, arg & O_NONBLOCK);
 	if (command == F_GETFL && sys_choice()->profile->descriptor_read_only)
 		return got & ~O_ACCMODE;
 	return got;

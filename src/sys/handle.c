@@ -111,6 +111,7 @@ int handle_open(int flags, struct handle **out)
 	handle->our_end = move_high(ends[1]);
 	handle->inode = inode_of(ends[0]);
 	handle->has_token = false;
+	atomic_store(&handle->is_nonblocking, flags & O_NONBLOCK);
 	atomic_store(&handle->sleepers, 0);
 	atomic_store(&handle->is_exposed, false);
 	atomic_store(&handle->is_foreign, false);
@@ -135,12 +136,19 @@ void handle_abandon(struct handle *handle)
 
 /* ---- the token ---- */
 
-static bool wants_token(struct handle *handle)
+/* Whether the token has to come or go, and which. */
+enum token_move { TOKEN_STAYS, TOKEN_COMES, TOKEN_GOES };
+
+static enum token_move token_move(struct handle *handle)
 {
-	if (!handle->uffd || !(uffd_poll(handle->uffd, true) & POLLIN))
-		return false;
-	return atomic_load(&handle->is_exposed) ||
-	       atomic_load(&handle->sleepers) > 0;
+	bool has_message = handle->uffd &&
+			   (uffd_poll(handle->uffd, true) & POLLIN);
+	bool is_watched = atomic_load(&handle->is_exposed) ||
+			  atomic_load(&handle->sleepers) > 0;
+
+	if (handle->has_token)
+		return has_message ? TOKEN_STAYS : TOKEN_GOES;
+	return has_message && is_watched ? TOKEN_COMES : TOKEN_STAYS;
 }
 
 static void token_put(struct handle *handle)
@@ -162,19 +170,28 @@ static void token_take(struct handle *handle)
 	handle->has_token = false;
 }
 
+/* Without the lock: is there nothing to do, most likely? */
+static bool is_settled(struct handle *handle)
+{
+	return token_move(handle) == TOKEN_STAYS;
+}
+
 void handle_settle(struct handle *handle)
 {
-	lock_take(&handle->token_lock);
-	while (wants_token(handle) != handle->has_token) {
-		bool had = handle->has_token;
+	enum token_move move;
+	bool had;
 
-		if (had)
-			token_take(handle);
-		else
+	if (is_settled(handle))
+		return;
+	lock_take(&handle->token_lock);
+	do {
+		had = handle->has_token;
+		move = token_move(handle);
+		if (move == TOKEN_COMES)
 			token_put(handle);
-		if (handle->has_token == had)
-			break;
-	}
+		else if (move == TOKEN_GOES)
+			token_take(handle);
+	} while (move != TOKEN_STAYS && handle->has_token != had);
 	lock_drop(&handle->token_lock);
 }
 

@@ -28,7 +28,8 @@ struct handle {
 	_Atomic bool is_exposed;    /* [a] watched by what we do not see */
 	_Atomic bool is_foreign;    /* [a] belongs to the process we forked from */
 	struct lock token_lock;     /* RANK_NONE; a leaf of all locks */
-	bool has_token;             /* [t] */
+	_Atomic bool has_token;     /* [t] read without as a hint */
+	_Atomic bool is_nonblocking; /* [a] O_NONBLOCK, as last set */
 };
 
 /* The object of a descriptor; NULL: not ours. A few ns. Context: trap. */

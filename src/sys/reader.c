@@ -18,12 +18,11 @@
 #include "sys/process.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #define READ_BATCH 16
-#define LOOKS_FULL 1500
+#define LOOKS_FULL 300
 #define LOOKS_WINDOW 64
 
 /* ---- looking a while before sleeping ---- */
@@ -43,7 +42,7 @@ static void spin_adapt(uint32_t waits)
 	uint32_t wins = atomic_exchange(&spin.wins, 0);
 	bool was_looking = atomic_load(&spin.looks) != 0;
 
-	if (was_looking && wins < LOOKS_WINDOW / 2)
+	if (was_looking && wins < LOOKS_WINDOW * 3 / 4)
 		atomic_store(&spin.looks, 0);
 	else if (!was_looking && waits % (LOOKS_WINDOW * 16) == 0)
 		atomic_store(&spin.looks, LOOKS_FULL);
@@ -156,11 +155,6 @@ static int wait_for_message(struct handle *handle, int fd, bool may_wait)
 	return got < 0 ? (int)got : 0;
 }
 
-static bool is_nonblocking(int fd)
-{
-	return raw_call(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK;
-}
-
 ssize_t sys_read(int fd, const struct iovec *iov, int count, bool may_wait)
 {
 	struct handle *handle = handle_of(fd);
@@ -186,7 +180,7 @@ ssize_t sys_read(int fd, const struct iovec *iov, int count, bool may_wait)
 			return (ssize_t)done;
 		if (got)
 			continue;
-		if (may_wait && !is_nonblocking(fd) && look_a_while(handle))
+		if (may_wait && !handle->is_nonblocking && look_a_while(handle))
 			continue;
 		err = wait_for_message(handle, fd, may_wait);
 		if (err)
@@ -199,7 +193,7 @@ ssize_t sys_read(int fd, const struct iovec *iov, int count, bool may_wait)
 static short revents_of(int fd, short events)
 {
 	struct handle *handle = handle_of(fd);
-	unsigned now = uffd_poll(handle->uffd, is_nonblocking(fd));
+	unsigned now = uffd_poll(handle->uffd, handle->is_nonblocking);
 
 	return (short)(now & ((unsigned)(unsigned short)events | POLLERR));
 }
@@ -211,7 +205,7 @@ int sys_poll_now(int fd)
 	if (!handle)
 		return -EBADF;
 	handle_settle(handle);
-	return (int)uffd_poll(handle->uffd, is_nonblocking(fd));
+	return (int)uffd_poll(handle->uffd, handle->is_nonblocking);
 }
 
 struct poll_call {

@@ -210,6 +210,7 @@ static void decide(void *arg)
 {
 	struct trap_call *call = arg;
 
+	sync_ask_self();
 	if (bounce_is_tick(call->info)) {
 		decide_tick(call);
 		call->verdict = HOST_RETRY;
@@ -267,6 +268,7 @@ static void decide_undo(void *arg)
 	struct bounce_record *record = bounce_of(call->uc);
 	struct host_wait wait = bounce_wait(record);
 
+	sync_ask_self();
 	trap.ops.withdraw(&wait);
 	bounce_undo(call->uc, record);
 }
