@@ -52,15 +52,11 @@ static bool is_true(const struct pf_probe *probe, const struct fact *fact)
 	return value;
 }
 
-static const char *or_dash(const char *text)
-{
-	return text ? text : "-";
-}
-
 static void print_choice(const char *name, const char *choice,
 			 const char *why)
 {
-	printf("  %-9s %-8s %s\n", name, or_dash(choice), or_dash(why));
+	printf("  %-9s %s%s%s%s\n", name, choice ? choice : "-",
+	       *why ? " (" : "", why, *why ? ")" : "");
 }
 
 static void print_text(const struct pf_probe *probe)
