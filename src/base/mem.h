@@ -30,7 +30,10 @@ static inline void mem_copy(void *dst, const void *src, size_t n)
  */
 static inline void mem_set(void *dst, int byte, size_t n)
 {
-	__asm__ volatile("rep stosb" : "+D"(dst), "+c"(n) : "a"(byte) : "memory");
+	__asm__ volatile("rep stosb"
+			 : "+D"(dst), "+c"(n)
+			 : "a"(byte)
+			 : "memory");
 }
 
 /* The length of a string. Context: trap. */

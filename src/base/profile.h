@@ -22,23 +22,23 @@ struct profile {
 	uint32_t create_flags;    /* [I] known creation flags */
 
 	/* Predicates, named by what is true when they hold. */
-	bool fills_report_eagain;    /* -EAGAIN stored when changing (6.15) */
-	bool changing_is_counted;    /* counter, not boolean */
-	bool lookup_before_changing; /* ENOENT precedes EAGAIN in the engine */
-	bool copy_src_is_bounded;    /* COPY src beyond task size: EINVAL */
-	bool low_addresses_refused;  /* range rule tests mmap_min_addr */
-	bool always_dirty;           /* copied page dirty without WRITE */
-	bool markers_overwritten;    /* COPY fills over a marker */
-	bool handshake_twice_zeroes; /* second UFFDIO_API zeroes the block */
-	bool handshake_fork_first;   /* privilege before unknown bits */
-	bool fork_needs_privilege;   /* EVENT_FORK wants CAP_SYS_PTRACE */
-	bool hole_above_is_enomem;   /* no VMA at or above: ENOMEM */
-	bool foreign_unregister_ok;  /* UNREGISTER of another's VMA: 0 */
-	bool user_mode_only_known;   /* creation flag 1 */
-	bool unprivileged_default;   /* sysctl default is 1 */
-	bool descriptor_read_only;   /* O_RDONLY, not O_RDWR */
-	bool fault_retries_endlessly; /* else the second userfault is SIGBUS */
-	bool pmd_race_is_eexist;     /* else EFAULT */
+	bool fills_report_eagain; /* [I] -EAGAIN stored when changing (6.15) */
+	bool changing_is_counted; /* [I] counter, not boolean */
+	bool lookup_before_changing; /* [I] ENOENT comes before EAGAIN */
+	bool copy_src_is_bounded; /* [I] COPY src beyond task size: EINVAL */
+	bool low_addresses_refused; /* [I] range rule tests mmap_min_addr */
+	bool always_dirty; /* [I] copied page dirty without WRITE */
+	bool markers_overwritten; /* [I] COPY fills over a marker */
+	bool handshake_twice_zeroes; /* [I] the second zeroes its block */
+	bool handshake_fork_first; /* [I] privilege before unknown bits */
+	bool fork_needs_privilege; /* [I] EVENT_FORK wants CAP_SYS_PTRACE */
+	bool hole_above_is_enomem; /* [I] no VMA at or above: ENOMEM */
+	bool foreign_unregister_ok; /* [I] UNREGISTER of another's VMA: 0 */
+	bool user_mode_only_known; /* [I] creation flag 1 */
+	bool unprivileged_default; /* [I] sysctl default is 1 */
+	bool descriptor_read_only; /* [I] O_RDONLY, not O_RDWR */
+	bool fault_retries_endlessly; /* [I] else SIGBUS at the second */
+	bool pmd_race_is_eexist; /* [I] else EFAULT */
 };
 
 /*

@@ -42,7 +42,14 @@ struct charge_group *charge_create(struct charge_group *parent,
 /* The group is gone. It must have no charge and no child. NULL is fine. */
 void charge_destroy(struct charge_group *group);
 
+/*
+ * Tries are refused above the limit; what is charged already may be more.
+ *
+ * Context: any.
+ */
 void charge_set_limit(struct charge_group *group, uint64_t limit_pages);
+
+/* `fn` is asked from now on; NULL: nobody is. Not during a try. */
 void charge_set_reclaim(struct charge_group *group, charge_reclaim_fn fn,
 			void *arg);
 
@@ -53,10 +60,23 @@ void charge_set_reclaim(struct charge_group *group, charge_reclaim_fn fn,
  *          was asked, or when told to fail (heap_fail_nth).
  */
 int charge_try(struct charge_group *group, uint64_t pages) must_check;
+
+/*
+ * Pending pages are charged / not used after all; charged ones not used any
+ * more. In the group and its ancestors; NULL: nothing to do.
+ *
+ * Context: trap.
+ */
 void charge_commit(struct charge_group *group, uint64_t pages);
 void charge_cancel(struct charge_group *group, uint64_t pages);
 void charge_uncharge(struct charge_group *group, uint64_t pages);
 
+/*
+ * The group's counters, each right by itself; while others charge, they need
+ * not fit together.
+ *
+ * Context: any.
+ */
 struct charge_counts charge_read(const struct charge_group *group);
 
 #endif /* CHARGE_CHARGE_H */

@@ -80,6 +80,11 @@ struct frame *frame_meta(struct frame_arena *arena, struct pfn pfn);
 void frame_set_lru(struct frame_arena *arena, struct pfn pfn,
 		   enum frame_lru lru);
 
+/*
+ * The counts of one moment.
+ *
+ * Locks: takes the arena's lock inside.
+ */
 struct frame_counts frame_read_counts(struct frame_arena *arena);
 
 #endif /* FRAME_FRAME_H */

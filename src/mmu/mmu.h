@@ -207,7 +207,7 @@ struct mmu_tlb {
 	_Atomic uint64_t generation; /* [a] of the entries; compared with
 				      * the mmu's */
 	struct mmu_tlb_entry entries[MMU_TLB_ENTRIES]; /* [owner thread] */
-	struct mmu_tlb *next;        /* list of the mmu's TLBs */
+	struct mmu_tlb *next;        /* [mmu's lock] its list of TLBs */
 };
 
 /*
@@ -234,7 +234,7 @@ void mmu_soft_leave(struct mmu_tlb *tlb);
  * with mmu_soft_generation() before the tables were walked.
  */
 uint64_t mmu_soft_generation(struct mmu *mmu);
-void mmu_soft_cache(struct mmu *mmu, struct mmu_tlb *tlb, va_t va,
-		    unsigned access, uint8_t *bytes, uint64_t generation);
+void mmu_soft_cache(struct mmu_tlb *tlb, va_t va, unsigned access,
+		    uint8_t *bytes, uint64_t generation);
 
 #endif /* MMU_MMU_H */

@@ -153,7 +153,7 @@ static bool cpu_translate_locked(struct space_cpu *cpu, va_t page,
 	rights = cacheable_rights(vma, pte);
 	if (!(rights & right))
 		return false;
-	mmu_soft_cache(mmu, &cpu->tlb, page, rights,
+	mmu_soft_cache(&cpu->tlb, page, rights,
 		       frame_bytes(space->home.frames, pte_pfn(pte)),
 		       generation);
 	return true;

@@ -96,17 +96,18 @@ uint64_t mmu_soft_generation(struct mmu *mmu)
 				    memory_order_acquire);
 }
 
-/* An entry that a shoot outran is stored, but never hits. */
-void mmu_soft_cache(struct mmu *mmu, struct mmu_tlb *tlb, va_t va,
-		    unsigned access, uint8_t *bytes, uint64_t generation)
+/* An entry that a shoot outran may be stored, but never hits. */
+void mmu_soft_cache(struct mmu_tlb *tlb, va_t va, unsigned access,
+		    uint8_t *bytes, uint64_t generation)
 {
 	struct mmu_tlb_entry *entry = entry_of(tlb, va);
+	uint64_t cached = atomic_load_explicit(&tlb->generation,
+					       memory_order_relaxed);
 
 	check(access && !(access & ~ACCESS_BITS));
-	if (mmu_soft_generation(mmu) != generation)
+	if (generation < cached)
 		return;
-	if (atomic_load_explicit(&tlb->generation, memory_order_relaxed) !=
-	    generation) {
+	if (generation > cached) {
 		mem_set(tlb->entries, 0, sizeof(tlb->entries));
 		atomic_store_explicit(&tlb->generation, generation,
 				      memory_order_relaxed);
