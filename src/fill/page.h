@@ -41,21 +41,22 @@ struct fill_source {
 extern const struct fill_source fill_source_copy;
 extern const struct fill_source fill_source_zero;
 
+/* [I] immutable, [t] the filling thread's own */
 struct fill {
-	struct space *space;             /* [I] */
-	const struct fill_request *req;  /* [I] */
+	struct space *space;              /* [I] */
+	const struct fill_request *req;   /* [I] */
 	const struct fill_source *source; /* [I] */
-	va_t at;                         /* first byte not yet filled */
+	va_t at;                          /* [t] first byte not yet filled */
 
 	/* Of a pass. */
-	struct vma *vma;      /* what covers req->dst */
-	unsigned map_reader;  /* map_lock, held for reading */
-	unsigned gate_reader; /* the gate, held for reading if has_gate */
-	bool has_gate;
+	struct vma *vma;      /* [t] what covers req->dst */
+	unsigned map_reader;  /* [t] map_lock, held for reading */
+	unsigned gate_reader; /* [t] the gate, held for reading if has_gate */
+	bool has_gate;        /* [t] */
 
 	/* Of a step. */
-	struct slot slot; /* of the page at `at` */
-	struct object_step step;
+	struct slot slot;        /* [t] of the page at `at` */
+	struct object_step step; /* [t] */
 };
 
 /*

@@ -244,6 +244,12 @@ enum space_outcome space_fault(struct space *space, va_t va, unsigned access,
 
 struct space_cpu; /* one accessing thread: its TLB */
 
+/*
+ * A CPU for one thread, holding a reference to the space / is given back.
+ *
+ * Context: may sleep.
+ * Returns: 0 and *out; -ENOMEM.
+ */
 int space_cpu_create(struct space *space, struct space_cpu **out) must_check;
 void space_cpu_destroy(struct space_cpu *cpu);
 

@@ -14,23 +14,17 @@ struct inventory {
 	uint64_t anon_pages;
 };
 
-#define must_hold(cond)                     \
-	do {                                \
-		if (!(cond))                \
-			bug(#cond);         \
-	} while (0)
-
 static void check_vma(const struct space *space, const struct vma *vma)
 {
 	struct range r = vma->range;
 
-	must_hold(!range_is_empty(r));
-	must_hold(is_page_aligned(r.start) && is_page_aligned(r.end));
-	must_hold(r.end <= TASK_BYTES);
-	must_hold((vma->watch != NULL) == (vma->modes != 0));
-	must_hold(!vma->watch || range_covers(space->watched, r));
-	must_hold(vma->ops || !vma->watch);
-	must_hold(space->home.mmu->is_native || !vma->is_surveyed);
+	check(!range_is_empty(r));
+	check(is_page_aligned(r.start) && is_page_aligned(r.end));
+	check(r.end <= TASK_BYTES);
+	check((vma->watch != NULL) == (vma->modes != 0));
+	check(!vma->watch || range_covers(space->watched, r));
+	check(vma->ops || !vma->watch);
+	check(space->home.mmu->is_native || !vma->is_surveyed);
 }
 
 static void check_vmas(struct space *space)
@@ -40,7 +34,7 @@ static void check_vmas(struct space *space)
 
 	for (vma = vma_tree_first(space); vma;
 	     vma = space_next_vma(space, vma)) {
-		must_hold(vma->range.start >= end);
+		check(vma->range.start >= end);
 		check_vma(space, vma);
 		end = vma->range.end;
 	}
@@ -51,27 +45,27 @@ static void check_frame(struct space *space, struct pte pte)
 	const struct frame *meta;
 
 	meta = frame_meta(space->home.frames, pte_pfn(pte));
-	must_hold(atomic_load(&meta->refs) >= meta->mapcount);
-	must_hold(meta->mapcount >= 1);
-	must_hold(meta->flags & FRAME_UPTODATE);
-	must_hold(!(meta->flags & FRAME_TABLE));
-	must_hold(!(meta->flags & FRAME_EXCLUSIVE) || meta->mapcount == 1);
-	must_hold(meta->group == space->home.group);
-	must_hold(meta->lru != FRAME_LRU_NONE);
+	check(atomic_load(&meta->refs) >= meta->mapcount);
+	check(meta->mapcount >= 1);
+	check(meta->flags & FRAME_UPTODATE);
+	check(!(meta->flags & FRAME_TABLE));
+	check(!(meta->flags & FRAME_EXCLUSIVE) || meta->mapcount == 1);
+	check(meta->group == space->home.group);
+	check(meta->lru != FRAME_LRU_NONE);
 }
 
 static void check_present(struct inventory *all, struct pte pte)
 {
 	bool is_writable = pte.bits & PTE_WRITABLE;
 
-	must_hold(!pte_is_marker(pte));
-	must_hold(!is_writable || !(pte.bits & PTE_WP));
+	check(!pte_is_marker(pte));
+	check(!is_writable || !(pte.bits & PTE_WP));
 	if (pte.bits & PTE_NATIVE)
 		return;
-	must_hold(!is_writable || (pte.bits & PTE_DIRTY));
+	check(!is_writable || (pte.bits & PTE_DIRTY));
 	if (pte.bits & PTE_ZERO) {
-		must_hold(!is_writable);
-		must_hold(pte_pfn(pte).n == FRAME_ZERO_PAGE.n);
+		check(!is_writable);
+		check(pte_pfn(pte).n == FRAME_ZERO_PAGE.n);
 		return;
 	}
 	check_frame(all->space, pte);
@@ -84,14 +78,14 @@ static int check_entry(void *arg, const struct slot *slot, struct pte pte)
 	bool is_native = all->space->home.mmu->is_native;
 	const struct vma *vma = space_find_vma(all->space, slot->va);
 
-	must_hold(vma && range_has(vma->range, slot->va) && vma->ops);
-	must_hold(!is_native || vma->watch);
-	must_hold(pte_is_present(pte) || pte_is_marker(pte));
+	check(vma && range_has(vma->range, slot->va) && vma->ops);
+	check(!is_native || vma->watch);
+	check(pte_is_present(pte) || pte_is_marker(pte));
 	if (!pte_is_present(pte))
 		return 0;
-	must_hold(is_native == !!(pte.bits & PTE_NATIVE));
-	must_hold(is_native || (vma->prot & ACCESS_WRITE) ||
-		  !(pte.bits & PTE_WRITABLE));
+	check(is_native == !!(pte.bits & PTE_NATIVE));
+	check(is_native || (vma->prot & ACCESS_WRITE) ||
+	      !(pte.bits & PTE_WRITABLE));
 	check_present(all, pte);
 	return 0;
 }
@@ -106,9 +100,9 @@ void space_check_locked(struct space *space)
 	if (table_each(space->table, everything, check_entry, &all))
 		bug("check_entry never refuses");
 	frames = frame_read_counts(space->home.frames);
-	must_hold(frames.used >= all.anon_pages);
-	must_hold(!space->home.anon_pages ||
-		  atomic_load(space->home.anon_pages) == all.anon_pages);
+	check(frames.used >= all.anon_pages);
+	check(!space->home.anon_pages ||
+	      atomic_load(space->home.anon_pages) == all.anon_pages);
 }
 
 void space_check(struct space *space)

@@ -84,7 +84,7 @@ struct watch_gate {
 
 struct watch {
 	const struct watch_ops *ops; /* [I] */
-	struct watch_gate gate;
+	struct watch_gate gate;      /* [a] */
 };
 
 #endif /* SPACE_WATCH_H */

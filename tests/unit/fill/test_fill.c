@@ -221,7 +221,7 @@ static void markers_by_profile(void **state)
 	assert_int_equal(space_guard(sx->space, range_of(BASE, PAGE), true),
 			 0);
 	assert_int_equal(zero(sx, BASE, 1), -EEXIST);
-	assert_int_equal(copy(sx, BASE, 1, SRC), 
+	assert_int_equal(copy(sx, BASE, 1, SRC),
 			 is_seed(sx) ? -EEXIST : (int64_t)PAGE);
 	assert_int_equal(sx_holds(sx, BASE, 0x5a), !is_seed(sx));
 }

@@ -18,7 +18,9 @@ static enum watch_answer on_fault(struct watch *watch,
 {
 	struct fake_watch *fake = fake_of(watch);
 
+	lock_take(&fake->lock);
 	fake->last = *fault;
+	lock_drop(&fake->lock);
 	if (fake->answer == WATCH_WAIT)
 		*ticket = (struct watch_ticket){
 			.word = &fake->word,
@@ -53,6 +55,7 @@ void fake_watch_init(struct fake_watch *fake)
 	fake->watch.ops = &fake_ops;
 	fake->answer = WATCH_WAIT;
 	rwlock_init(&fake->watch.gate.lock, RANK_CHANGING);
+	lock_init(&fake->lock, RANK_QUEUE);
 }
 
 void fake_watch_wake(struct fake_watch *fake)

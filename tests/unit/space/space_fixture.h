@@ -28,7 +28,8 @@ struct fake_watch {
 	_Atomic uint32_t posted;
 	_Atomic uint32_t announced;
 	_Atomic uint32_t withdrawn;
-	struct watch_fault last;
+	struct lock lock;
+	struct watch_fault last; /* under the lock */
 	void (*during)(void *arg); /* called while a fault is queued */
 	void *arg;
 };
