@@ -113,7 +113,10 @@ def summed_cases(name, text):
     if not sums:
         return []
     passed, failed, skipped = map(int, sums[-1])
-    reasons = sorted(set(re.findall(r"^\s*# (.*)$", text, re.M)))
+    # A failure is told the same way, with the line that found it.
+    reasons = sorted({reason for reason in
+                      re.findall(r"^\s*# (.*)$", text, re.M)
+                      if not re.search(r"\.c:\d+: | crashed: ", reason)})
     reason = "; ".join(reasons) or "the program says so"
     return ([Case(name, "passed", "")] * passed +
             [Case(name, "failed", "see above")] * failed +
@@ -192,6 +195,7 @@ def tell(stage, cases, output, seconds):
           f" {count(cases, 'skipped')} skipped, {seconds:.0f} s", flush=True)
     others = collections.Counter(c for c in cases if c.verdict != "passed")
     for case, times in others.items():
+        case = case._replace(name=case.name.removeprefix("polyfault:"))
         many = f" ({times} times)" if times > 1 else ""
         print(f"  {case.verdict}: {case.name}{many}: {case.reason}",
               flush=True)

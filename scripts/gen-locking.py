@@ -31,7 +31,7 @@ def main():
     page = os.path.join(csource.ROOT, PAGE)
     if not os.path.exists(page):
         print(f"{PAGE} is missing")
-        return 1
+        return 77
     text = csource.read(PAGE)
     if BEGIN not in text or END not in text:
         print(f"{PAGE} has no place for the table ({BEGIN} ... {END})")

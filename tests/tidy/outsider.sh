@@ -26,7 +26,7 @@ pc=$(find "$work/root" -name polyfault.pc)
 PKG_CONFIG_PATH=$(dirname "$pc")
 PKG_CONFIG_SYSROOT_DIR=$work/root
 export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
-libdir=$work/root$(pkg-config --variable=libdir polyfault)
+libdir=$(dirname "$(find "$work/root" -name libpolyfault.so.0)")
 
 cat >"$work/program.c" <<'END'
 #include <polyfault/embed.h>
