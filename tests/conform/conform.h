@@ -32,7 +32,8 @@ extern const struct conform_case create_cases[], handshake_cases[],
 
 #define IN(kind) (1u << (kind))
 #define IN_SOFT (IN(W_SOFT) | IN(W_SEED))
-#define IN_OURS (IN(W_HOST) | IN_SOFT)
+#define IN_HOST (IN(W_HOST) | IN(W_SHIM))
+#define IN_OURS (IN_HOST | IN_SOFT)
 #define IN_ALL (IN(W_KERNEL) | IN_OURS)
 
 /* Rows that some worlds do not have. */

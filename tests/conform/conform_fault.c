@@ -19,11 +19,6 @@
 #define MADV_POPULATE_READ 22
 #endif
 
-static bool has_signals(const struct world *w)
-{
-	return w->kind == W_KERNEL || w->kind == W_HOST;
-}
-
 /* Is the thread named, and the address exact where that is offered? */
 static void L22_thread_id_and_exact_address(struct world *w)
 {
@@ -50,7 +45,7 @@ static void L24_sigbus_instead_of_messages(struct world *w)
 	outcome = w_load(w, at + 5, &byte, 1);
 	T_EQ(outcome.end, W_BUS);
 	T_EQ(outcome.at, at + 5);
-	if (has_signals(w))
+	if (w_is_real(w))
 		T_EQ(outcome.code, BUS_ADRERR);
 	T_EQ(w_store(w, at + 6, &byte, 1).end, W_BUS);
 	T_EQ(w_kernel_load(w, at, &byte, 1), -EFAULT);
@@ -120,7 +115,7 @@ static void L60_protection_comes_first(struct world *w)
 	outcome = w_load(w, none + 3, &byte, 1);
 	T_EQ(outcome.end, W_SEGV);
 	T_EQ(outcome.at, none + 3);
-	if (has_signals(w))
+	if (w_is_real(w))
 		T_EQ(outcome.code, SEGV_ACCERR);
 	T_EQ(w_store(w, readable, &byte, 1).end, W_SEGV);
 	T_EQ(w_poll(u), 0);

@@ -24,6 +24,7 @@ static const struct {
 	[W_HOST] = { "host", &world_host },
 	[W_SOFT] = { "soft", &world_soft },
 	[W_SEED] = { "soft-5.4", &world_soft },
+	[W_SHIM] = { "shim", &world_shim },
 };
 
 const char *w_name(enum w_kind kind)
@@ -34,6 +35,11 @@ const char *w_name(enum w_kind kind)
 bool w_is_seed(const struct world *w)
 {
 	return w->kind == W_SEED;
+}
+
+bool w_is_real(const struct world *w)
+{
+	return w->kind != W_SOFT && w->kind != W_SEED;
 }
 
 static void ask_what_is_offered(struct world *w)

@@ -6,6 +6,8 @@
  *   host      ours on the real memory of this process
  *   soft      ours on software page tables
  *   soft-5.4  the same with the semantics of the 5.4 series
+ *   shim      ours under the system calls of an unmodified program, which this
+ *             program is when it runs under the preload shim
  *
  * A case is written once against this interface and runs in all of them.
  * Addresses are the world's. Every function answers 0 (or a count, or an
@@ -31,7 +33,7 @@
 /* Where nothing is ever mapped. */
 #define W_BAD_POINTER 0x10ull
 
-enum w_kind { W_KERNEL, W_HOST, W_SOFT, W_SEED, W_KINDS };
+enum w_kind { W_KERNEL, W_HOST, W_SOFT, W_SEED, W_SHIM, W_KINDS };
 
 /* How an access of the program itself ended. */
 struct w_outcome {
@@ -130,12 +132,15 @@ struct world {
 	void *state;               /* of the implementation */
 };
 
-extern const struct world_ops world_kernel, world_host, world_soft;
+extern const struct world_ops world_kernel, world_host, world_soft, world_shim;
 
 const char *w_name(enum w_kind kind);
 
 /* Whether the world has 5.4 semantics. */
 bool w_is_seed(const struct world *w);
+
+/* Whether it has real memory, descriptors and signals. */
+bool w_is_real(const struct world *w);
 
 /* Ready for a case. A world that cannot be opened ends the case. */
 void w_open(struct world *w, enum w_kind kind);

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -167,6 +168,23 @@ static int kernel_orphan(struct world *w, uint64_t at, struct w_uffd *out)
 	return 0;
 }
 
+static int shim_open(struct world *w)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	if (!preload || !strstr(preload, "polyfault"))
+		t_skip("this is not running under the shim");
+	return real_open(w, &kernel_calls);
+}
+
+static int shim_orphan(struct world *w, uint64_t at, struct w_uffd *out)
+{
+	(void)w;
+	(void)at;
+	(void)out;
+	return -ENOSYS;
+}
+
 const struct world_ops world_kernel = {
 	.open = kernel_open,
 	.close = real_close,
@@ -188,6 +206,32 @@ const struct world_ops world_kernel = {
 	.set_nonblocking = real_set_nonblocking,
 	.fdinfo = real_fdinfo,
 	.orphan = kernel_orphan,
+	.raise = real_raise,
+	.drop_privilege = real_drop_privilege,
+	.thread_ends = real_thread_ends,
+};
+
+const struct world_ops world_shim = {
+	.open = shim_open,
+	.close = real_close,
+	.map = real_map,
+	.unmap = real_unmap,
+	.protect = real_protect,
+	.discard = real_discard,
+	.guard = real_guard,
+	.access = real_access,
+	.kernel_access = real_kernel_access,
+	.entry = real_entry,
+	.count = real_count,
+	.create = real_create,
+	.release = real_release,
+	.ioctl = real_ioctl,
+	.ioctl_at = real_ioctl_at,
+	.read = real_read,
+	.poll = real_poll,
+	.set_nonblocking = real_set_nonblocking,
+	.fdinfo = real_fdinfo,
+	.orphan = shim_orphan,
 	.raise = real_raise,
 	.drop_privilege = real_drop_privilege,
 	.thread_ends = real_thread_ends,

@@ -36,7 +36,7 @@ static struct real_state *state_of(const struct world *w)
 
 const struct real_calls *real(const struct world *w)
 {
-	if (w->kind != W_KERNEL && w->kind != W_HOST)
+	if (!w_is_real(w))
 		t_skip("no real memory");
 	return state_of(w)->calls;
 }
