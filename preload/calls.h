@@ -10,6 +10,7 @@
 
 /* ---- libc's undeclared names ---- */
 
+/* As the calls of the same name; `room` is what the compiler knows of `buf`. */
 ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
 ssize_t __pread_chk(int fd, void *buf, size_t n, off_t offset, size_t room);
 ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags);

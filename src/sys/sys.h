@@ -99,6 +99,10 @@ int sys_sigmask(int how, const sigset_t *set, sigset_t *old);
 int sys_deny_kernel(bool kill);
 bool sys_kernel_is_denied(void);
 
+/*
+ * As pf_probe(), pf_read_stats(). *err: 0; -EINVAL, and out->world_why names
+ * the variable that is no valid choice.
+ */
 void sys_probe(struct pf_probe *out, int *err);
 void sys_read_stats(struct pf_stats *out);
 

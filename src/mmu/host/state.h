@@ -30,8 +30,9 @@ static inline struct host *host_of(struct mmu *mmu)
 	return (struct host *)(void *)mmu;
 }
 
-/* ---- raw mapping calls: 0 or -errno ---- */
+/* ---- raw mapping calls ---- */
 
+/* As mprotect(2), madvise(2). Context: trap. Returns: 0; -errno. */
 int host_mprotect(struct range r, unsigned prot);
 int host_advise(struct range r, int advice);
 
@@ -58,6 +59,7 @@ bool host_page_is_guard(struct host *h, va_t va);
 
 /* ---- runs.c: runs opened under strategy protect ---- */
 
+/* Nothing is open / all is forgotten. Returns: 0 and *out; -ENOMEM. */
 int runs_create(uint64_t max_map_count, struct host_runs **out) must_check;
 void runs_destroy(struct host_runs *runs);
 /* The run is accessible now; others may have been closed to make room. */
@@ -67,6 +69,7 @@ void runs_forget(struct host_runs *runs, struct range r);
 
 /* ---- reveal.c: revoke, release, protect, refresh ---- */
 
+/* What mmu_ops promises of the verbs of these names. */
 bool host_is_ours(struct mmu *mmu, struct range r);
 int host_revoke_pages(struct mmu *mmu, struct range r);
 void host_release(struct mmu *mmu, struct range r, unsigned prot);
@@ -78,6 +81,7 @@ void host_open(struct host *h, struct range r, unsigned prot);
 
 /* ---- provide.c ---- */
 
+/* Returns: 0 and *out; -ENOMEM. The others: as mmu_ops promises. */
 int staging_create(struct host_staging **out) must_check;
 void staging_destroy(struct host_staging *staging);
 int64_t host_provide(struct mmu *mmu, const struct mmu_fill *f);
@@ -86,6 +90,7 @@ void host_retract(struct mmu *mmu, const struct mmu_fill *f);
 
 /* ---- adopt.c ---- */
 
+/* As mmu_ops promises of adopt. */
 int host_adopt(struct mmu *mmu, const struct mmu_mapping *m, struct range r,
 	       mmu_present_fn present, void *arg);
 
