@@ -208,7 +208,15 @@ bool heap_should_fail(void)
 	return false;
 }
 
-void heap_after_fork(void)
+void heap_before_fork(void)
 {
-	lock_init(&heap.lock, RANK_HEAP);
+	lock_take(&heap.lock);
+}
+
+void heap_after_fork(bool is_child)
+{
+	if (is_child)
+		lock_init(&heap.lock, RANK_HEAP);
+	else
+		lock_drop(&heap.lock);
 }

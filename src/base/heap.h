@@ -41,11 +41,14 @@ void heap_fail_nth(uint64_t n);
 bool heap_should_fail(void);
 
 /*
- * In the child of a fork: whoever held the heap's lock does not exist here.
+ * Nobody is in the middle of an allocation until heap_after_fork(), so that
+ * what a fork copies is whole. The caller allocates nothing in between.
  *
+ * Locks:   takes the heap's lock / drops it, or makes it anew in the child.
  * Context: trap.
  */
-void heap_after_fork(void);
+void heap_before_fork(void);
+void heap_after_fork(bool is_child);
 
 /*
  * A private, zero-filled, NORESERVE mapping of at least `bytes`, or one that

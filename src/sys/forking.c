@@ -27,12 +27,14 @@ static void prepare(void)
 	mask = blocked;
 	if (sys_space())
 		space_begin(sys_space());
+	heap_before_fork();
 }
 
 static void parent(void)
 {
 	struct host_mask blocked = mask;
 
+	heap_after_fork(false);
 	if (sys_space())
 		space_end(sys_space());
 	lock_drop(&turn);
@@ -44,7 +46,7 @@ static void child(void)
 	struct host_mask blocked = mask;
 
 	lock_init(&turn, RANK_NONE);
-	heap_after_fork();
+	heap_after_fork(true);
 	sys_process_after_fork();
 	host_restore_signals(&blocked);
 }

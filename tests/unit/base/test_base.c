@@ -180,6 +180,47 @@ static void heap_serves_threads_at_once(void **state)
 	assert_int_equal(heap_outstanding(), before);
 }
 
+static _Atomic uint32_t is_over;
+
+static void *churn_on(void *arg)
+{
+	while (!atomic_load(&is_over))
+		heap_free(heap_zalloc(100), 100);
+	return arg;
+}
+
+/* Forks while others allocate: is the heap whole and free in the child? */
+static void fork_amid_allocations(void *arg)
+{
+	pthread_t threads[2];
+	int status;
+	pid_t pid;
+
+	for (unsigned i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, churn_on, arg);
+	for (unsigned round = 0; round < 100; round++) {
+		heap_before_fork();
+		pid = fork();
+		heap_after_fork(pid == 0);
+		if (pid == 0) {
+			alarm(10);
+			for (unsigned i = 0; i < 50; i++)
+				check(heap_zalloc(100));
+			_exit(0);
+		}
+		require(waitpid(pid, &status, 0) == pid && status == 0);
+	}
+	atomic_store(&is_over, 1);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void heap_is_whole_after_a_fork(void **state)
+{
+	(void)state;
+	assert_true(survives(fork_amid_allocations, NULL));
+}
+
 static void use_after_free(void *arg)
 {
 	volatile char *p = heap_zalloc(200);
@@ -424,6 +465,7 @@ int main(void)
 		cmocka_unit_test(heap_fails_the_nth_time_once),
 		cmocka_unit_test(heap_maps_private_and_shared),
 		cmocka_unit_test(heap_serves_threads_at_once),
+		cmocka_unit_test(heap_is_whole_after_a_fork),
 		cmocka_unit_test(checks_end_the_process),
 		cmocka_unit_test(a_failed_check_says_where_and_what),
 		cmocka_unit_test(profiles_are_found_by_either_name),
