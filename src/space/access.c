@@ -222,24 +222,51 @@ static void bytes_load(uint8_t *dst, const uint8_t *src, size_t n)
 	}
 }
 
-/* Bytes inside one page, as one access. */
+/*
+ * The fast path: bytes inside one page, as one access, if the TLB has it. An
+ * access over the end of a page is left to the slow path, which cuts it.
+ */
+static bool load_hits(struct space_cpu *cpu, va_t va, uint8_t *dst, size_t n)
+{
+	uint64_t offset = va & (PAGE_BYTES - 1);
+	uint8_t *bytes;
+
+	if (n > PAGE_BYTES - offset)
+		return false;
+	bytes = mmu_soft_enter(cpu->space->home.mmu, &cpu->tlb, va,
+			       ACCESS_READ);
+	if (bytes)
+		bytes_load(dst, bytes + offset, n);
+	mmu_soft_leave(&cpu->tlb);
+	return bytes != NULL;
+}
+
+static bool store_hits(struct space_cpu *cpu, va_t va, const uint8_t *src,
+		       size_t n)
+{
+	uint64_t offset = va & (PAGE_BYTES - 1);
+	uint8_t *bytes;
+
+	if (n > PAGE_BYTES - offset)
+		return false;
+	bytes = mmu_soft_enter(cpu->space->home.mmu, &cpu->tlb, va,
+			       ACCESS_WRITE);
+	if (bytes)
+		bytes_store(bytes + offset, src, n);
+	mmu_soft_leave(&cpu->tlb);
+	return bytes != NULL;
+}
+
+/* Bytes inside one page, whatever it takes. */
 static int cpu_move(struct space_cpu *cpu, const struct transfer *t)
 {
-	struct mmu *mmu = cpu->space->home.mmu;
 	unsigned right = t->into ? ACCESS_READ : ACCESS_WRITE;
 	unsigned access = t->into ? FAULT_READ : FAULT_WRITE;
-	uint64_t offset = t->va & (PAGE_BYTES - 1);
-	uint8_t *bytes;
 	int err;
 
 	for (;;) {
-		bytes = mmu_soft_enter(mmu, &cpu->tlb, t->va, right);
-		if (bytes && t->into)
-			bytes_load(t->into, bytes + offset, t->n);
-		else if (bytes)
-			bytes_store(bytes + offset, t->from, t->n);
-		mmu_soft_leave(&cpu->tlb);
-		if (bytes)
+		if (t->into ? load_hits(cpu, t->va, t->into, t->n) :
+			      store_hits(cpu, t->va, t->from, t->n))
 			return 0;
 		if (cpu_translate(cpu, t->va, right))
 			continue;
@@ -249,26 +276,34 @@ static int cpu_move(struct space_cpu *cpu, const struct transfer *t)
 	}
 }
 
-static int cpu_move_all(struct space_cpu *cpu, struct transfer t,
-			va_t *fault_va)
+/* The first n bytes are done. */
+static void transfer_advance(struct transfer *t, size_t n)
 {
-	size_t left = t.n;
+	t->va += n;
+	t->n -= n;
+	if (t->into)
+		t->into += n;
+	else
+		t->from += n;
+}
+
+/* Kept out of the fast path, which then needs few registers. */
+static __attribute__((noinline)) int
+cpu_move_all(struct space_cpu *cpu, struct transfer t, va_t *fault_va)
+{
+	struct transfer part;
 	int err;
 
-	while (left) {
-		t.n = in_page(t.va, left);
-		err = cpu_move(cpu, &t);
+	while (t.n) {
+		part = t;
+		part.n = in_page(t.va, t.n);
+		err = cpu_move(cpu, &part);
 		if (err) {
 			if (fault_va)
 				*fault_va = t.va;
 			return err;
 		}
-		left -= t.n;
-		t.va += t.n;
-		if (t.into)
-			t.into += t.n;
-		else
-			t.from += t.n;
+		transfer_advance(&t, part.n);
 	}
 	return 0;
 }
@@ -276,6 +311,8 @@ static int cpu_move_all(struct space_cpu *cpu, struct transfer t,
 int space_load(struct space_cpu *cpu, va_t va, void *dst, size_t n,
 	       va_t *fault_va)
 {
+	if (load_hits(cpu, va, dst, n))
+		return 0;
 	return cpu_move_all(cpu, (struct transfer){ va, dst, NULL, n },
 			    fault_va);
 }
@@ -283,6 +320,8 @@ int space_load(struct space_cpu *cpu, va_t va, void *dst, size_t n,
 int space_store(struct space_cpu *cpu, va_t va, const void *src, size_t n,
 		va_t *fault_va)
 {
+	if (store_hits(cpu, va, src, n))
+		return 0;
 	return cpu_move_all(cpu, (struct transfer){ va, NULL, src, n },
 			    fault_va);
 }
@@ -369,12 +408,7 @@ static size_t copy_soft(struct space *space, struct transfer t, bool may_fault)
 		rwlock_read_drop(&space->map_lock, reader);
 		if (done)
 			access = kind;
-		t.va += done;
-		t.n -= done;
-		if (t.into)
-			t.into += done;
-		else
-			t.from += done;
+		transfer_advance(&t, done);
 		if (t.n == 0 || !may_fault ||
 		    access_fault(space, t.va, &access))
 			return total - t.n;

@@ -61,11 +61,10 @@ static int protect_vma(struct space *space, struct vma **vma, unsigned prot)
 {
 	int err = 0;
 
-	if ((*vma)->prot == prot)
-		return 0;
+	/* Real memory may have been changed without our knowledge. */
 	if (space->home.mmu->is_native)
 		err = protect_native(space, *vma, prot);
-	else
+	else if ((*vma)->prot != prot)
 		err = protect_soft(space, *vma, prot);
 	if (!err)
 		(*vma)->prot = prot;

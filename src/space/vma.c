@@ -185,22 +185,24 @@ void vma_hint_watched(struct space *space, struct range r)
 	hint_set(space, all);
 }
 
-/* Nothing of the range is watched any more: the bounds may have moved. */
+/*
+ * The range is not watched any more: where it was at a bound of the hint, the
+ * bound moves to the next watched VMA.
+ */
 static void hint_shrink(struct space *space, struct range r)
 {
-	struct range all = { 0, 0 };
-	struct vma *vma;
+	struct vma *low = vma_tree_first(space);
+	struct vma *high = vma_tree_last(space);
+	struct range all = space->watched;
 
-	if (r.start > space->watched.start && r.end < space->watched.end)
+	if (r.start > all.start && r.end < all.end)
 		return;
-	for (vma = vma_tree_first(space); vma;
-	     vma = space_next_vma(space, vma)) {
-		if (!vma->watch)
-			continue;
-		if (range_is_empty(all))
-			all.start = vma->range.start;
-		all.end = vma->range.end;
-	}
+	while (low && !low->watch)
+		low = space_next_vma(space, low);
+	while (high && !high->watch)
+		high = vma_tree_prev(space, high);
+	all.start = low ? low->range.start : 0;
+	all.end = high ? high->range.end : 0;
 	hint_set(space, all);
 }
 
