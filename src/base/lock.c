@@ -55,7 +55,7 @@ static bool lock_sleep(struct lock *l, uint32_t word, uint32_t self)
 {
 	if (sync_wait_change(&l->word, word, OWNER_PATIENCE_NS) == 0)
 		return false;
-	return owner_is_dead(word & ~LOCK_WAITERS) &&
+	return sync_is_dead(word & ~LOCK_WAITERS) &&
 	       lock_change(l, word, self | LOCK_WAITERS);
 }
 

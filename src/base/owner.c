@@ -5,6 +5,7 @@
 #include "base/owner.h"
 
 #include "base/raw.h"
+#include "base/sync.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,7 +78,7 @@ static bool is_zombie(uint32_t tid)
 	return state == 'Z' || state == 'X';
 }
 
-bool owner_is_dead(uint32_t tid)
+bool sync_is_dead(uint32_t tid)
 {
 	if (raw_call(SYS_tkill, tid, 0) == -ESRCH)
 		return true;

@@ -13,15 +13,10 @@
 #define OWNER_PATIENCE_NS ((int64_t)50 * 1000 * 1000)
 
 /*
- * Whether the thread has ended: gone, or a zombie that nobody has reaped.
- *
- * A killed CLONE_VM child stays a zombie, which still has its id, until its
- * parent waits for it; and the parent may be the one who waits for the lock.
- * An id that was given to a new thread counts as alive. Threads that share a
- * lock are in one pid namespace.
- *
- * Context: trap.
+ * sync_is_dead() in sync.h is answered here. A killed CLONE_VM child stays a
+ * zombie, which still has its id, until its parent waits for it; and the
+ * parent may be the one who waits for the lock. Threads that share a lock are
+ * in one pid namespace.
  */
-bool owner_is_dead(uint32_t tid);
 
 #endif /* BASE_OWNER_H */

@@ -49,7 +49,7 @@ static void clear_if_dead(struct rwlock *l, unsigned slot)
 {
 	uint32_t tid = atomic_load(&l->slots[slot]);
 
-	if (tid && owner_is_dead(tid))
+	if (tid && sync_is_dead(tid))
 		atomic_compare_exchange_strong(&l->slots[slot], &tid, 0);
 }
 
@@ -94,7 +94,7 @@ static void bury_writer(struct rwlock *l)
 {
 	uint32_t word = atomic_load(&l->writer.word) & 0x7fffffffu;
 
-	if (!word || !owner_is_dead(word))
+	if (!word || !sync_is_dead(word))
 		return;
 	lock_take(&l->writer);
 	let_readers_in(l);

@@ -107,6 +107,12 @@ uint32_t sync_self(void);
  */
 uint32_t sync_ask_self(void);
 
+/*
+ * Whether the thread has ended: gone, or a zombie that nobody has reaped.
+ * An id that was given to a new thread counts as alive. Context: trap.
+ */
+bool sync_is_dead(uint32_t tid);
+
 /* From now on threads may share their storage. Called by the host world. */
 void sync_share_threads(void);
 

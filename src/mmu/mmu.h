@@ -112,7 +112,8 @@ struct mmu_ops {
 	 * Pages of the range that hold something are left as they are and
 	 * reported to `present` in rising order; the others are revoked. No
 	 * write of a concurrent thread is lost. map_lock held for writing.
-	 * Returns: 0; -ENOMEM (nothing changed).
+	 * Returns: 0; -ENOMEM; -EINVAL when this memory cannot be watched
+	 *          (nothing changed).
 	 */
 	int (*adopt)(struct mmu *mmu, const struct mmu_mapping *m,
 		     struct range r, mmu_present_fn present, void *arg);

@@ -77,16 +77,29 @@ int space_discard(struct space *space, struct range r)
 	return advise(space, r, discard_part);
 }
 
-/* ---- guard markers ---- */
+/*
+ * ---- guard markers ----
+ *
+ * In the host world the mmu makes the page trap, as it does a missing one;
+ * the marker in our table is what tells the two apart.
+ */
 
 static int guard_install(struct space *space, struct vma *vma, struct range r)
 {
+	struct mmu *mmu = space->home.mmu;
 	struct slot slot;
 	va_t va;
 	int err;
 
 	if (vma->is_locked)
 		return -EINVAL;
+	if (mmu->is_native) {
+		if (!vma->watch || vma_never_traps(vma))
+			return 0;
+		err = mmu->ops->revoke(mmu, r);
+		if (err)
+			return err;
+	}
 	vma_zap(space, vma, r, true);
 	for (va = r.start; va < r.end; va += PAGE_BYTES) {
 		err = table_walk(space->table, va, true, &slot);
@@ -116,6 +129,5 @@ static int guard_remove(struct space *space, struct vma *vma, struct range r)
 
 int space_guard(struct space *space, struct range r, bool install)
 {
-	check(!space->home.mmu->is_native);
 	return advise(space, r, install ? guard_install : guard_remove);
 }

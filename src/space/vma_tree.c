@@ -75,13 +75,18 @@ void vma_tree_remove(struct space *space, struct vma *vma)
 	RB_REMOVE(vma_tree, &space->vmas, vma);
 }
 
+/* Where a process has its stack: only who asks for it gets it. */
+#define TOP_ROOM_BYTES ((uint64_t)128 << 20)
+
 int vma_tree_find_gap(struct space *space, uint64_t len_bytes, va_t *out)
 {
 	struct vma *vma = vma_tree_last(space);
-	va_t top = TASK_BYTES;
+	va_t top = TASK_BYTES - TOP_ROOM_BYTES;
 
-	while (vma && top - vma->range.end < len_bytes) {
-		top = vma->range.start;
+	while (vma && (vma->range.end > top ||
+		       top - vma->range.end < len_bytes)) {
+		if (vma->range.start < top)
+			top = vma->range.start;
 		vma = vma_tree_prev(space, vma);
 	}
 	/* The first page stays free, so that NULL is never valid. */

@@ -224,9 +224,16 @@ ssize_t sys_fdinfo(int fd, char *text, size_t n)
 {
 	struct handle *handle = handle_of(fd);
 
+	struct host_mask mask;
+	ssize_t bytes;
+
 	if (!handle)
 		return -EBADF;
-	return (ssize_t)uffd_fdinfo(handle->uffd, text, n);
+	host_block_signals(&mask);
+	uffd_bury(handle->uffd);
+	bytes = (ssize_t)uffd_fdinfo(handle->uffd, text, n);
+	host_restore_signals(&mask);
+	return bytes;
 }
 
 /* ---- what an interposer tells ---- */
@@ -272,5 +279,5 @@ void sys_expose(int fd)
 	if (!handle)
 		return;
 	atomic_store(&handle->is_exposed, true);
-	handle_settle(handle);
+	handle_settle_calmly(handle);
 }

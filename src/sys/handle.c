@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/raw.h"
+#include "mmu/host/host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -193,6 +194,17 @@ void handle_settle(struct handle *handle)
 			token_take(handle);
 	} while (move != TOKEN_STAYS && handle->has_token != had);
 	lock_drop(&handle->token_lock);
+}
+
+void handle_settle_calmly(struct handle *handle)
+{
+	struct host_mask mask;
+
+	if (is_settled(handle))
+		return;
+	host_block_signals(&mask);
+	handle_settle(handle);
+	host_restore_signals(&mask);
 }
 
 /* ---- closing ---- */

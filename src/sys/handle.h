@@ -60,8 +60,14 @@ bool handle_recognise(int fd);
  */
 void handle_reap(struct handle *only);
 
-/* The token is there if and only if it has to be. Context: trap. */
+/*
+ * The token is there if and only if it has to be. Signals are blocked, or
+ * this is the trap.
+ */
 void handle_settle(struct handle *handle);
+
+/* The same where signals are not blocked. */
+void handle_settle_calmly(struct handle *handle);
 
 /* Whether the number is one of our internal descriptors. */
 bool handle_is_internal(int fd);

@@ -3,6 +3,7 @@
 #include "sys/process.h"
 
 #include "base/check.h"
+#include "base/heap.h"
 #include "base/raw.h"
 #include "sys/handle.h"
 #include "sys/sys.h"
@@ -87,6 +88,12 @@ static void on_withdraw(const struct host_wait *wait)
 	ticket.watch->ops->withdraw(&ticket);
 }
 
+static void on_forked(void)
+{
+	heap_after_fork(true);
+	sys_process_after_fork();
+}
+
 static void on_tick(const struct host_wait *wait)
 {
 	(void)wait;
@@ -98,7 +105,7 @@ static const struct host_trap trap_ops = {
 	.is_watched = on_is_watched,
 	.withdraw = on_withdraw,
 	.tick = on_tick,
-	.forked = sys_process_after_fork,
+	.forked = on_forked,
 };
 
 /* ---- making it ---- */

@@ -80,7 +80,7 @@ static bool look_a_while(struct handle *handle)
 static void begin_sleep(struct handle *handle)
 {
 	atomic_fetch_add(&handle->sleepers, 1);
-	handle_settle(handle);
+	handle_settle_calmly(handle);
 }
 
 static void end_sleep(struct handle *handle)
@@ -204,7 +204,7 @@ int sys_poll_now(int fd)
 
 	if (!handle)
 		return -EBADF;
-	handle_settle(handle);
+	handle_settle_calmly(handle);
 	return (int)uffd_poll(handle->uffd, handle->is_nonblocking);
 }
 

@@ -34,26 +34,21 @@ static struct range next_watched(struct range r)
 {
 	struct space *space = sys_space();
 	struct range found = { r.end, r.end };
-	struct host_mask mask;
 	struct vma *vma;
 	unsigned reader;
 
-	host_block_signals(&mask);
 	reader = rwlock_read(&space->map_lock);
 	vma = space_find_vma(space, r.start);
 	if (vma && vma->range.start < r.end)
 		found = range_clip(vma->range, r);
 	rwlock_read_drop(&space->map_lock, reader);
-	host_restore_signals(&mask);
 	return found;
 }
 
-int sys_fault_in(struct range r, bool is_write)
+static int fault_in(struct range r, bool is_write)
 {
 	struct range part;
 
-	if (!sys_is_watched(r))
-		return 0;
 	for (part = next_watched(r); !range_is_empty(part);
 	     part = next_watched((struct range){ part.end, r.end })) {
 		for (va_t va = part.start; va < part.end;
@@ -66,9 +61,32 @@ int sys_fault_in(struct range r, bool is_write)
 	return 0;
 }
 
+/*
+ * As in a system call, a signal that comes meanwhile waits for its end.
+ * Spec: L21, L92.
+ */
+int sys_fault_in(struct range r, bool is_write)
+{
+	struct host_mask mask;
+	int err;
+
+	if (!sys_is_watched(r))
+		return 0;
+	host_block_signals(&mask);
+	err = fault_in(r, is_write);
+	host_restore_signals(&mask);
+	return err;
+}
+
 size_t sys_copy_user(void *dst, const void *src, size_t n)
 {
-	return host_copy_fault(dst, src, n);
+	struct host_mask mask;
+	size_t done;
+
+	host_block_signals(&mask);
+	done = host_copy_fault(dst, src, n);
+	host_restore_signals(&mask);
+	return done;
 }
 
 /* ---- what was counted ---- */

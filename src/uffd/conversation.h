@@ -40,7 +40,8 @@ struct waiter {
 	uint64_t address;   /* [q] as the message reports it */
 	uint64_t posted_ns; /* [q] */
 	uint32_t flags;     /* [q] PF_UFFD_PAGEFAULT_FLAG_* */
-	uint32_t tid;       /* [q] thread id, or 0 when not asked for */
+	uint32_t tid;       /* [q] as the message reports it, or 0 */
+	uint32_t thread;    /* [q] who waits */
 	uint32_t prev;      /* [q] in its queue */
 	uint32_t next;      /* [q] in its queue, or in the free list */
 	uint32_t hash_prev; /* [q] in its bucket */

@@ -42,13 +42,14 @@ static uint32_t post(struct uffd *uffd, const struct watch_fault *fault,
 	struct waiter_post what = {
 		.address = page_down(fault->va),
 		.flags = flags_of(fault),
+		.thread = sync_self(),
 	};
 	uint32_t slot;
 
 	if (uffd_has(uffd, PF_UFFD_FEATURE_EXACT_ADDRESS))
 		what.address = fault->va;
 	if (uffd_has(uffd, PF_UFFD_FEATURE_THREAD_ID))
-		what.tid = sync_self();
+		what.tid = what.thread;
 
 	lock_take(&c->lock);
 	slot = queue_post(c, &what);

@@ -113,6 +113,7 @@ uint32_t queue_post(struct conversation *c, const struct waiter_post *post)
 	w->address = post->address;
 	w->flags = post->flags;
 	w->tid = post->tid;
+	w->thread = post->thread;
 	w->posted_ns = sync_now_ns();
 	w->may_sleep = 1;
 	list_append(c, &c->unread, slot);

@@ -16,7 +16,8 @@
 struct waiter_post {
 	uint64_t address; /* as the message shall report it */
 	uint32_t flags;   /* PF_UFFD_PAGEFAULT_FLAG_* */
-	uint32_t tid;     /* or 0 */
+	uint32_t tid;     /* as the message shall report it, or 0 */
+	uint32_t thread;  /* who waits */
 };
 
 /* The bucket of an address: a multiplicative hash of its page. */

@@ -145,6 +145,14 @@ _Atomic uint32_t *uffd_bell(struct uffd *uffd);
 void uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns);
 
 /*
+ * Waiters that were killed while they waited (a process that shared our
+ * memory may be) are on no queue: their messages are withdrawn.
+ *
+ * Context: any. Costs a system call for each waiter. Spec: L50.
+ */
+void uffd_bury(struct uffd *uffd);
+
+/*
  * The three lines of /proc/self/fdinfo about the object, without the
  * terminating zero; `n` at least 128.
  * Returns: bytes written. Spec: 3.7; M01-M04.

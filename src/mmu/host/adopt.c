@@ -122,6 +122,8 @@ int host_adopt(struct mmu *mmu, const struct mmu_mapping *m, struct range r,
 		present(arg, r);
 		return 0;
 	}
+	if (h->means.droppable && host_is_droppable(m->range))
+		return -EINVAL;
 	err = host_mprotect(r, window_prot(h, m->prot));
 	if (err)
 		return err;

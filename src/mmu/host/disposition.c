@@ -269,6 +269,8 @@ void host_block_signals(struct host_mask *mask)
 
 	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask->saved,
 		 sizeof(all));
+	/* Another thread may have been on this stack, with this storage. */
+	sync_ask_self();
 }
 
 void host_restore_signals(const struct host_mask *mask)

@@ -31,6 +31,7 @@ struct host_means {
 	bool memfd;
 	bool wipe_on_fork;
 	bool fault_code;     /* the error code tells a write from a read */
+	bool droppable;      /* MAP_DROPPABLE exists */
 	uint64_t max_map_count;
 };
 
@@ -121,7 +122,10 @@ void trap_after_fork(void);
 
 /* ---- signals during our own calls ---- */
 
-/* Every signal but SIGSEGV and SIGBUS is blocked / as it was before. */
+/*
+ * Every signal but SIGSEGV and SIGBUS is blocked / as it was before. Where
+ * one of our calls begins, so the thread's id is made sure of, too.
+ */
 struct host_mask {
 	uint64_t saved;
 };

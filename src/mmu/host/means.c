@@ -96,6 +96,7 @@ void host_find_means(struct host_means *out)
 					  DEFAULT_MAX_MAP_COUNT);
 	out->pagemap = means_file("/proc/self/pagemap", O_RDONLY);
 	out->fault_code = means_fault_code();
+	out->droppable = host_has_droppable();
 	out->procmap_query = host_can_query();
 	fd = raw_call(SYS_memfd_create, "polyfault", MFD_CLOEXEC);
 	if (fd >= 0)

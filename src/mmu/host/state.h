@@ -46,6 +46,12 @@ int host_survey(struct mmu *mmu, struct range r, mmu_visit_fn visit,
 /* Whether PROCMAP_QUERY works here. */
 bool host_can_query(void);
 
+/* ---- droppable.c ---- */
+
+/* Whether the kernel knows MAP_DROPPABLE; whether a mapping is such. */
+bool host_has_droppable(void);
+bool host_is_droppable(struct range mapping);
+
 /* ---- pagemap.c ---- */
 
 /*
