@@ -6,12 +6,24 @@
 #include "buffer.h"
 #include "calls.h"
 
+/*
+ * An object's descriptor is read-only; before 6.0 it was not, but there is
+ * nothing to write to.
+ * Spec: A14.
+ */
+static int refuse_write(int fd)
+{
+	int flags = pf_fcntl(fd, F_GETFL, 0);
+
+	return shim_fail((flags & O_ACCMODE) == O_RDONLY ? EBADF : EINVAL);
+}
+
 SHIM ssize_t write(int fd, const void *buf, size_t n)
 {
 	ssize_t result;
 
 	if (ours(fd))
-		return shim_fail(EBADF);
+		return refuse_write(fd);
 	if (!watched(buf, n))
 		return next()->write(fd, buf, n);
 	BUFFER_CALL(result, buf, n, false, next()->write(fd, buf, n));
@@ -25,7 +37,7 @@ SHIM ssize_t pwrite(int fd, const void *buf, size_t n, off_t offset)
 	ssize_t result;
 
 	if (ours(fd))
-		return shim_fail(EBADF);
+		return refuse_write(fd);
 	if (!watched(buf, n))
 		return next()->pwrite(fd, buf, n, offset);
 	BUFFER_CALL(result, buf, n, false, next()->pwrite(fd, buf, n, offset));
@@ -54,7 +66,7 @@ SHIM ssize_t writev(int fd, const struct iovec *iov, int count)
 	ssize_t result;
 
 	if (ours(fd))
-		return shim_fail(EBADF);
+		return refuse_write(fd);
 	VECTOR_OUT(result, iov, count, next()->writev(fd, iov, count));
 	return result;
 }
@@ -64,7 +76,7 @@ SHIM ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 	ssize_t result;
 
 	if (ours(fd))
-		return shim_fail(EBADF);
+		return refuse_write(fd);
 	VECTOR_OUT(result, iov, count,
 		   next()->pwritev(fd, iov, count, offset));
 	return result;
@@ -78,7 +90,7 @@ SHIM ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset,
 	ssize_t result;
 
 	if (ours(fd))
-		return shim_fail(EBADF);
+		return refuse_write(fd);
 	VECTOR_OUT(result, iov, count,
 		   next()->pwritev2(fd, iov, count, offset, flags));
 	return result;

@@ -57,26 +57,6 @@ SHIM int dup(int fd)
 	return next()->dup(fd);
 }
 
-/* A number of ours, or one that the library uses, becomes something else. */
-static int replace(int old_fd, int new_fd, int flags)
-{
-	int result, saved;
-
-	if (pf_is_userfaultfd(old_fd) || pf_is_internal_fd(new_fd))
-		return pf_dup3(old_fd, new_fd, flags);
-	if (next()->fcntl(old_fd, F_GETFD) < 0)
-		return -1;
-	poll_forget(new_fd);
-	pf_note_closing(new_fd);
-	result = next()->dup3(old_fd, new_fd, flags);
-	saved = errno;
-	if (result < 0)
-		pf_note_dup(new_fd, new_fd);
-	pf_note_closed();
-	errno = saved;
-	return result;
-}
-
 static bool dup_concerns_us(int old_fd, int new_fd)
 {
 	return shim_is_active() &&
@@ -88,7 +68,7 @@ static bool dup_concerns_us(int old_fd, int new_fd)
 SHIM int dup2(int old_fd, int new_fd)
 {
 	if (dup_concerns_us(old_fd, new_fd))
-		return replace(old_fd, new_fd, 0);
+		return pf_dup3(old_fd, new_fd, 0);
 	return next()->dup2(old_fd, new_fd);
 }
 
@@ -97,22 +77,16 @@ SHIM_ALIAS(__dup2, dup2);
 SHIM int dup3(int old_fd, int new_fd, int flags)
 {
 	if (dup_concerns_us(old_fd, new_fd) && !(flags & ~O_CLOEXEC))
-		return replace(old_fd, new_fd, flags);
+		return pf_dup3(old_fd, new_fd, flags);
 	return next()->dup3(old_fd, new_fd, flags);
 }
 
 static int fcntl_ours(int fd, int command, long arg)
 {
-	int result;
-
 	if ((command == F_DUPFD || command == F_DUPFD_CLOEXEC) &&
 	    shim_in_foreign_child())
 		return next()->fcntl(fd, command, arg);
-	result = pf_fcntl(fd, command, arg);
-	/* An object's descriptor is read-only; the socket underneath not. */
-	if (command == F_GETFL && result >= 0)
-		result &= ~O_ACCMODE;
-	return result;
+	return pf_fcntl(fd, command, arg);
 }
 
 SHIM int fcntl(int fd, int command, ...)

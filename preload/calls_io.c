@@ -159,27 +159,6 @@ SHIM off_t lseek(int fd, off_t offset, int whence)
 SHIM_ALIAS(lseek64, lseek);
 SHIM_ALIAS(__lseek, lseek);
 
-/* Commands that the kernel answers for every descriptor come first. */
-static int ioctl_ours(int fd, unsigned long command, void *arg)
-{
-	int is_on, flags;
-
-	switch (command) {
-	case FIOCLEX:
-	case FIONCLEX:
-		return next()->ioctl(fd, command, arg);
-	case FIONBIO:
-		if (pf_copy_from_program(&is_on, arg, sizeof(is_on)) !=
-		    sizeof(is_on))
-			return shim_fail(EFAULT);
-		flags = pf_fcntl(fd, F_GETFL, 0);
-		flags = is_on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
-		return pf_fcntl(fd, F_SETFL, flags);
-	default:
-		return pf_ioctl(fd, command, arg);
-	}
-}
-
 /* The command's number says how large its block is and who reads it. */
 static int ioctl_watched(int fd, unsigned long command, void *arg)
 {
@@ -200,7 +179,7 @@ SHIM int ioctl(int fd, unsigned long command, ...)
 	arg = va_arg(args, void *);
 	va_end(args);
 	if (ours(fd))
-		return ioctl_ours(fd, command, arg);
+		return pf_ioctl(fd, command, arg);
 	if (_IOC_TYPE(command) == 0xAA && device_is_stand_in(fd)) {
 		if (command != PF_USERFAULTFD_IOC_NEW)
 			return shim_fail(EINVAL);
