@@ -78,6 +78,16 @@ static unsigned window_prot(const struct host *h, unsigned prot)
 	return h->pagemap_fd >= 0 ? 0 : prot & ACCESS_READ;
 }
 
+/*
+ * Under strategy protect a write from behind would fill a whole huge page,
+ * the pages next to it too; docs/limits.md.
+ */
+static void want_small_pages(struct host *h, struct range r)
+{
+	if (h->choice.revoke == HOST_PROTECT)
+		host_advise(r, MADV_NOHUGEPAGE);
+}
+
 static int revoke_run(struct host *h, struct range run)
 {
 	if (h->choice.revoke == HOST_GUARD)
@@ -124,6 +134,7 @@ int host_adopt(struct mmu *mmu, const struct mmu_mapping *m, struct range r,
 	}
 	if (h->means.droppable && host_is_droppable(m->range))
 		return -EINVAL;
+	want_small_pages(h, r);
 	err = host_mprotect(r, window_prot(h, m->prot));
 	if (err)
 		return err;

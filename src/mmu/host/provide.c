@@ -22,14 +22,22 @@
 #include <sys/syscall.h>
 
 #define STAGING_SLOTS 64
+#define STAGING_PAGES 64
+#define STAGING_BYTES (STAGING_PAGES * PAGE_BYTES)
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
 
-/* Pages under way from provide to publish, by where they will go. */
+/*
+ * Places for pages under way from provide to publish, found again by where
+ * the pages will go. The places are mapped for good: a mapping made for the
+ * moment could land where the program has just unmapped something, and make
+ * an address good that must be bad.
+ */
 struct host_staging {
 	struct lock lock; /* RANK_HOST */
-	struct {
-		va_t dst;    /* [L] 0: free */
-		va_t at;     /* [L] the pages now */
-	} slots[STAGING_SLOTS]; /* [L] */
+	void *base;       /* [I] STAGING_SLOTS places */
+	va_t dst[STAGING_SLOTS]; /* [L] 0: free */
 };
 
 int staging_create(struct host_staging **out)
@@ -38,6 +46,10 @@ int staging_create(struct host_staging **out)
 
 	if (!staging)
 		return -ENOMEM;
+	if (heap_map(STAGING_SLOTS * STAGING_BYTES, false, &staging->base)) {
+		heap_free(staging, sizeof(*staging));
+		return -ENOMEM;
+	}
 	lock_init(&staging->lock, RANK_HOST);
 	*out = staging;
 	return 0;
@@ -45,38 +57,54 @@ int staging_create(struct host_staging **out)
 
 void staging_destroy(struct host_staging *staging)
 {
-	heap_free(staging, staging ? sizeof(*staging) : 0);
+	if (!staging)
+		return;
+	heap_unmap(staging->base, STAGING_SLOTS * STAGING_BYTES);
+	heap_free(staging, sizeof(*staging));
 }
 
-static int staging_put(struct host_staging *staging, va_t dst, va_t at)
+static va_t staging_place(const struct host_staging *staging, unsigned n)
 {
-	int err = -ENOMEM;
-
-	lock_take(&staging->lock);
-	for (unsigned i = 0; i < STAGING_SLOTS && err; i++) {
-		if (staging->slots[i].dst)
-			continue;
-		staging->slots[i].dst = dst;
-		staging->slots[i].at = at;
-		err = 0;
-	}
-	lock_drop(&staging->lock);
-	return err;
+	return (va_t)(uintptr_t)staging->base + n * STAGING_BYTES;
 }
 
+/* A place for pages that will go to `dst`; 0: all are in use. */
 static va_t staging_take(struct host_staging *staging, va_t dst)
 {
 	va_t at = 0;
 
 	lock_take(&staging->lock);
 	for (unsigned i = 0; i < STAGING_SLOTS && !at; i++) {
-		if (staging->slots[i].dst != dst)
+		if (staging->dst[i])
 			continue;
-		at = staging->slots[i].at;
-		staging->slots[i].dst = 0;
+		staging->dst[i] = dst;
+		at = staging_place(staging, i);
 	}
 	lock_drop(&staging->lock);
 	return at;
+}
+
+/* The number of the place where the pages for `dst` are. */
+static unsigned staging_find(struct host_staging *staging, va_t dst)
+{
+	unsigned i = 0;
+
+	lock_take(&staging->lock);
+	while (i < STAGING_SLOTS && staging->dst[i] != dst)
+		i++;
+	lock_drop(&staging->lock);
+	check(i < STAGING_SLOTS);
+	return i;
+}
+
+/* The place is empty and free again. */
+static void staging_drop(struct host_staging *staging, unsigned n)
+{
+	host_advise(range_of(staging_place(staging, n), STAGING_BYTES),
+		    MADV_DONTNEED);
+	lock_take(&staging->lock);
+	staging->dst[n] = 0;
+	lock_drop(&staging->lock);
 }
 
 /* ---- write ---- */
@@ -159,37 +187,55 @@ static size_t stage_bytes(va_t at, const struct mmu_fill *f)
 				 range_bytes(f->dst));
 }
 
-static int64_t move_pages(struct host *h, const struct mmu_fill *f)
+static int64_t move_pages(struct host *h, const struct mmu_fill *whole)
 {
-	uint64_t bytes = range_bytes(f->dst);
-	long at = raw_call(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct mmu_fill part = *whole;
+	va_t at = staging_take(h->staging, part.dst.start);
 	uint64_t done;
 
-	if (at < 0 && at > -4096)
+	if (!at)
 		return -ENOMEM;
-	done = page_down(stage_bytes((va_t)at, f));
-	if (done < bytes)
-		raw_call(SYS_munmap, (uint64_t)at + done, bytes - done);
-	if (!done)
-		return -EFAULT;
-	if (staging_put(h->staging, f->dst.start, (va_t)at)) {
-		raw_call(SYS_munmap, at, done);
-		return -ENOMEM;
-	}
-	return (int64_t)done;
+	if (range_bytes(part.dst) > STAGING_BYTES)
+		part.dst.end = part.dst.start + STAGING_BYTES;
+	done = page_down(stage_bytes(at, &part));
+	if (done)
+		return (int64_t)done;
+	staging_drop(h->staging, staging_find(h->staging, part.dst.start));
+	return -EFAULT;
+}
+
+/*
+ * The pages change places; where they were stays mapped. Without
+ * MREMAP_DONTUNMAP (Linux 5.7) the place is mapped anew at once.
+ */
+static void move_in(struct range from, va_t dst)
+{
+	uint64_t bytes = range_bytes(from);
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+	long at = raw_call(SYS_mremap, from.start, bytes, bytes,
+			   flags | MREMAP_DONTUNMAP, dst);
+
+	if (at >= 0 || at < -4095)
+		return;
+	raw_call(SYS_mremap, from.start, bytes, bytes, flags, dst);
+	raw_call(SYS_mmap, from.start, bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		 0);
 }
 
 static void move_publish(struct host *h, const struct mmu_fill *f)
 {
-	va_t at = staging_take(h->staging, f->dst.start);
-	uint64_t bytes = range_bytes(f->dst);
+	unsigned n = staging_find(h->staging, f->dst.start);
+	struct range from =
+		range_of(staging_place(h->staging, n), range_bytes(f->dst));
+	const unsigned usual = ACCESS_READ | ACCESS_WRITE;
 
-	check(at != 0);
-	if (f->prot != (ACCESS_READ | ACCESS_WRITE))
-		host_mprotect(range_of(at, bytes), f->prot);
-	raw_call(SYS_mremap, at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-		 f->dst.start);
+	if (f->prot != usual)
+		host_mprotect(from, f->prot);
+	move_in(from, f->dst.start);
+	if (f->prot != usual)
+		host_mprotect(from, usual);
+	staging_drop(h->staging, n);
 	if (!is_guarding(h) && f->prot)
 		runs_opened(h->runs, f->dst);
 }
@@ -245,7 +291,6 @@ void host_publish_pages(struct mmu *mmu, const struct mmu_fill *f)
 void host_retract(struct mmu *mmu, const struct mmu_fill *f)
 {
 	struct host *h = host_of(mmu);
-	va_t at;
 
 	if (f->from == MMU_FROM_ZERO)
 		return;
@@ -253,6 +298,5 @@ void host_retract(struct mmu *mmu, const struct mmu_fill *f)
 		unclose_pages(h, f->dst, f->prot);
 		return;
 	}
-	at = staging_take(h->staging, f->dst.start);
-	raw_call(SYS_munmap, at, range_bytes(f->dst));
+	staging_drop(h->staging, staging_find(h->staging, f->dst.start));
 }
