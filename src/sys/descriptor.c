@@ -269,7 +269,7 @@ bool sys_note_received(int fd)
 
 bool sys_is_internal(int fd)
 {
-	return handle_is_internal(fd);
+	return handle_is_internal(fd) || host_owns_fd(fd);
 }
 
 void sys_expose(int fd)

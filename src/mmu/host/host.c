@@ -15,6 +15,8 @@
 #define HOST_BATCH_PAGES 512
 /* Our descriptors stay out of the way of programs that count theirs. */
 #define HOST_FD_FLOOR 700
+/* Files that are open at a time, of the one host mmu. */
+#define HOST_OWN_FILES 4
 
 int host_mprotect(struct range r, unsigned prot)
 {
@@ -26,6 +28,29 @@ int host_advise(struct range r, int advice)
 	return (int)raw_call(SYS_madvise, r.start, range_bytes(r), advice);
 }
 
+/* The numbers of our open files, plus 1; 0: unused. [a] */
+static _Atomic int own_files[HOST_OWN_FILES];
+
+bool host_owns_fd(int fd)
+{
+	for (unsigned i = 0; i < array_len(own_files); i++)
+		if (atomic_load_explicit(&own_files[i],
+					 memory_order_relaxed) == fd + 1)
+			return fd >= 0;
+	return false;
+}
+
+/* `from` becomes `to` in the list of our files. */
+static void host_note_file(int from, int to)
+{
+	for (unsigned i = 0; i < array_len(own_files); i++) {
+		int was = from;
+
+		if (atomic_compare_exchange_strong(&own_files[i], &was, to))
+			return;
+	}
+}
+
 static int host_open_file(const char *path, int flags)
 {
 	long fd = raw_call(SYS_open, path, flags | O_CLOEXEC);
@@ -34,16 +59,20 @@ static int host_open_file(const char *path, int flags)
 	if (fd < 0)
 		return -1;
 	high = raw_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HOST_FD_FLOOR);
-	if (high < 0)
-		return (int)fd;
-	raw_call(SYS_close, fd);
-	return (int)high;
+	if (high >= 0) {
+		raw_call(SYS_close, fd);
+		fd = high;
+	}
+	host_note_file(0, (int)fd + 1);
+	return (int)fd;
 }
 
 static void host_close_file(int fd)
 {
-	if (fd >= 0)
-		raw_call(SYS_close, fd);
+	if (fd < 0)
+		return;
+	host_note_file(fd + 1, 0);
+	raw_call(SYS_close, fd);
 }
 
 static int host_arena(struct mmu *mmu, size_t bytes, void **base)

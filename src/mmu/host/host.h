@@ -55,6 +55,12 @@ int mmu_host_create(const struct host_means *means,
 		    const struct host_choice *choice,
 		    struct mmu **out) must_check;
 
+/*
+ * Whether the number is one of the host mmu's own files, which must survive a
+ * program that closes whatever there is. Context: trap.
+ */
+bool host_owns_fd(int fd);
+
 /* ---- traps ---- */
 
 enum host_verdict {
