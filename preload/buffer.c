@@ -36,7 +36,7 @@ static bool any_iov(const struct iovec *iov, int count, iov_test_fn *test,
 		int n = count < PEEK_COUNT ? count : PEEK_COUNT;
 		size_t bytes = (size_t)n * sizeof(some[0]);
 
-		if (pf_copy_from_program(some, iov, bytes) != bytes)
+		if (!shim_peek(some, iov, bytes))
 			return false;
 		for (int i = 0; i < n; i++)
 			if (some[i].iov_len && test(&some[i], is_write))

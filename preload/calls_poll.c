@@ -23,7 +23,7 @@ static bool any_is_ours(const struct pollfd *fds, nfds_t count)
 		nfds_t n = count < PEEK_COUNT ? count : PEEK_COUNT;
 		size_t bytes = n * sizeof(some[0]);
 
-		if (pf_copy_from_program(some, fds, bytes) != bytes)
+		if (!shim_peek(some, fds, bytes))
 			return false;
 		for (nfds_t i = 0; i < n; i++)
 			if (some[i].fd >= 0 && pf_is_userfaultfd(some[i].fd))

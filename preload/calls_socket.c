@@ -150,8 +150,7 @@ static int fault_in_header(const struct msghdr *msg, bool is_write)
  */
 static int must_bounce(const struct msghdr *msg, struct msghdr *copy)
 {
-	if (!shim_is_active() ||
-	    pf_copy_from_program(copy, msg, sizeof(*copy)) != sizeof(*copy))
+	if (!shim_is_active() || !shim_peek(copy, msg, sizeof(*copy)))
 		return 0;
 	if (fault_in_header(copy, true))
 		return -1;
@@ -240,7 +239,7 @@ static int prepare_sent(const struct msghdr *msg)
 {
 	struct msghdr copy;
 
-	if (pf_copy_from_program(&copy, msg, sizeof(copy)) != sizeof(copy))
+	if (!shim_peek(&copy, msg, sizeof(copy)))
 		return 0;
 	if (fault_in_header(&copy, false))
 		return -1;

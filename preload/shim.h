@@ -63,6 +63,25 @@ static inline bool watched(const void *addr, size_t len)
 	return shim_is_active() && pf_is_watched(shim_address(addr), len);
 }
 
+/* So far above this frame a caller's variable is looked for. */
+#define SHIM_STACK_BYTES ((uintptr_t)128 << 10)
+
+/*
+ * An argument in the program's memory, which may be a bad address; a caller's
+ * variable, which most are, cannot be one. Returns: whether it was readable.
+ */
+static inline bool shim_peek(void *out, const void *from, size_t n)
+{
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t above = (uintptr_t)from - frame;
+
+	if (above < SHIM_STACK_BYTES && n < SHIM_STACK_BYTES - above) {
+		__builtin_memcpy(out, from, n);
+		return true;
+	}
+	return pf_copy_from_program(out, from, n) == n;
+}
+
 /* errno is set. Returns: -1. */
 static inline int shim_fail(int error)
 {
