@@ -2,6 +2,8 @@
 /* Section E: COPY, the rows in which someone waits or races. */
 #include "conform.h"
 
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -277,6 +279,94 @@ static void E66_each_page_is_filled_once(struct world *w)
 		T_EQ(w_peek(w, r.dst + i * PG), 'a');
 }
 
+#define STORM_PAGES 32
+#define STORM_MS 300
+
+/* Pages are dropped, filled and read by different threads at once. */
+struct storm {
+	struct w_uffd *u;
+	uint64_t at, src;
+	_Atomic bool is_over;
+	_Atomic int loaders;
+};
+
+/* Returns: how many pages were seen with anything but their content. */
+static int64_t storm_load(void *arg)
+{
+	struct storm *s = arg;
+	static _Thread_local uint8_t page[PG];
+	int64_t wrong = 0;
+
+	for (uint64_t i = 0; !s->is_over; i++) {
+		uint64_t va = s->at + i % STORM_PAGES * PG;
+
+		T_EQ(w_load(s->u->world, va, page, PG).end, W_DONE);
+		for (size_t k = 0; k < PG; k++)
+			if (page[k] != 'a') {
+				wrong++;
+				break;
+			}
+	}
+	s->loaders--;
+	return wrong;
+}
+
+/* Answers every message until the last loader has gone. */
+static int64_t storm_fill(void *arg)
+{
+	struct storm *s = arg;
+	struct pf_uffd_msg msg;
+
+	while (s->loaders) {
+		struct pf_uffdio_copy copy = { .src = s->src, .len = PG };
+		struct pf_uffdio_range range = { .len = PG };
+
+		if (w_poll(s->u) != POLLIN ||
+		    w_read(s->u, &msg, sizeof(msg)) != sizeof(msg)) {
+			sched_yield();
+			continue;
+		}
+		copy.dst = range.start = msg.arg.pagefault.address;
+		if (w_ioctl(s->u, PF_UFFDIO_COPY, &copy) == -EEXIST)
+			T_OK(w_ioctl(s->u, PF_UFFDIO_WAKE, &range));
+	}
+	return 0;
+}
+
+static struct w_task *storm_task(struct storm *s, int64_t (*call)(void *))
+{
+	struct w_task *task = w_task(s->u->world, W_FUNCTION);
+
+	task->call = call;
+	task->arg = s;
+	w_start(task);
+	return task;
+}
+
+/* Is a page only ever missing or whole, whoever drops it meanwhile? */
+static void S54_dropped_pages_are_missing_or_whole(struct world *w)
+{
+	int64_t end = t_now_ms() + STORM_MS;
+	struct storm s = { .u = op_ready(w, 0), .loaders = 3 };
+	struct w_task *loader[3], *filler;
+
+	s.at = op_map_watched(s.u, STORM_PAGES);
+	s.src = w_map_filled(w, 1, 'a');
+	filler = storm_task(&s, storm_fill);
+	for (int i = 0; i < 3; i++)
+		loader[i] = storm_task(&s, storm_load);
+	while (t_now_ms() < end) {
+		T_OK(w_discard(w, s.at, STORM_PAGES * PG));
+		t_nap_ms(1);
+	}
+	s.is_over = true;
+	for (int i = 0; i < 3; i++)
+		w_join(loader[i]);
+	w_join(filler);
+	for (int i = 0; i < 3; i++)
+		T_EQ(loader[i]->result, 0);
+}
+
 /* A process that shares our memory copies, and is killed while it does. */
 static void E70_killed_copier_leaves_a_prefix(struct world *w)
 {
@@ -318,6 +408,7 @@ const struct conform_case copy_wait_cases[] = {
 	CASE(E67, source_is_in_the_same_object, "E67b"),
 	CASE(E68, source_is_the_destination, ""),
 	CASE(E70, killed_copier_leaves_a_prefix, ""),
+	CASE(S54, dropped_pages_are_missing_or_whole, ""),
 	CASE(O02, copy_while_an_event_is_unread, "O02b O02c O03"),
 	{ 0 },
 };

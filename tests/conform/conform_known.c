@@ -42,6 +42,7 @@ const struct conform_known conform_known[] = {
 	  "mlock and MADV_POPULATE enter the kernel only" },
 	{ IN(W_SEED), "E27 L25 L25b", "5.4 has no user-mode-only objects" },
 	{ IN(W_SEED), "E50b E50c L48", "5.4 has no guard pages" },
+	{ IN(W_SEED), "S54", "in 5.4 an access that waited once gets SIGBUS" },
 	/* Rows without a case. */
 	{ IN_ALL, "C11 C11b C12 C12b C18d C22c E29 E30 E31 E32 E33 E34 E35 "
 		  "E36 E37 E81 F08 F10 F10b F11 F17 L40 L41 L63",
