@@ -40,7 +40,7 @@ def is_test(path):
 
 
 def is_example(path):
-    return path.startswith("examples/")
+    return re.match(r"examples/\d", path) is not None
 
 
 def takes_a_calls_parameters(path, function):
