@@ -17,7 +17,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -31,10 +30,15 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/times.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Second names as macros. */
@@ -60,7 +64,10 @@
 	X(mmap) X(munmap) X(mprotect) X(pkey_mprotect) X(mremap)            \
 	X(madvise) X(mlock) X(brk) X(sbrk)                 \
 	X(fread) X(fread_unlocked) X(fwrite) X(fwrite_unlocked)             \
-	X(free) X(realloc) X(malloc_usable_size)
+	X(pipe) X(pipe2) X(socketpair) X(accept) X(accept4)                 \
+	X(getsockname) X(getpeername) X(getsockopt) X(setsockopt)           \
+	X(wait4) X(waitpid) X(waitid) X(uname) X(sysinfo) X(times)          \
+	X(getrusage) X(free) X(realloc)
 
 struct next_calls {
 #define NEXT_FIELD(name) __typeof__(name) *name; /* [I] once resolved */
