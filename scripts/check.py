@@ -90,7 +90,9 @@ def tap_cases(name, text):
         elif m.group(1) == "ok":
             found.append(Case(title, "passed", ""))
         else:
-            found.append(Case(title, "failed", ""))
+            after = text.split(line, 1)[1].lstrip("\n").split("\n")[0]
+            why = after.lstrip("# ") if after.startswith("#") else ""
+            found.append(Case(title, "failed", f"{directive.strip()} {why}"))
     return found
 
 
