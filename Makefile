@@ -18,9 +18,9 @@ all:
 	@ninja -C $(BUILD) --quiet
 
 run:
-	@scripts/install-packages.sh build
+	@scripts/install-packages.sh run
 	@$(MAKE) --no-print-directory all
-	@scripts/run-demo.sh $(BUILD) $(ARGS)
+	@scripts/run.sh $(BUILD) $(ARGS)
 
 check:
 	@scripts/install-packages.sh check
@@ -48,7 +48,8 @@ clean:
 
 help:
 	@echo 'make               build into $(BUILD)/; $(BUILD)/polyfault works from there'
-	@echo 'make run           a first userfault; ARGS="PROGRAM ARGS" runs that one'
+	@echo 'make run           stress-ng and a file that is loaded lazily;'
+	@echo '                   ARGS="PROGRAM ARGS" runs that program instead'
 	@echo 'make check         every test, fully checked and under sanitizers'
 	@echo 'make check-long    the same, longer'
 	@echo 'make bench         figures, ours beside the kernel'"'"'s'

@@ -4,7 +4,7 @@
 # Sees to it that the Debian packages for a purpose are there. Touches the
 # network only when one is missing and apt-get may be used.
 #
-# Usage: install-packages.sh [--look] build|check
+# Usage: install-packages.sh [--look] build|run|check
 #        --look   only says what is missing
 set -u
 
@@ -22,8 +22,9 @@ fi
 
 case "${1:-}" in
 build) check= optional= ;;
+run) check=stress-ng optional= ;;
 check) ;;
-*) echo "usage: install-packages.sh [--look] build|check" >&2; exit 2 ;;
+*) echo "usage: install-packages.sh [--look] build|run|check" >&2; exit 2 ;;
 esac
 
 # The packages of the list that are not installed. pkg-config may be pkgconf;
