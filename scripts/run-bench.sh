@@ -1,15 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# `make bench`: every measuring program that was built, one after another.
+# `make bench`: the table of figures, then stress-ng's rate. With arguments,
+# only the table, with those.
 #
 # Usage: run-bench.sh BUILD-DIRECTORY [ARGS...]
 set -e
 
+here=$(dirname "$0")
 build=$1
 shift
-for program in "$build"/bench/bench-*; do
-	if [ -x "$program" ] && [ -f "$program" ]; then
-		"$program" "$@"
-	fi
-done
+"$build/bench/bench" "$@"
+if [ $# -eq 0 ]; then
+	echo
+	"$here/../bench/stress-ratio.sh" "$build"
+fi
