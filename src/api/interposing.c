@@ -9,8 +9,6 @@
 #include "base/types.h"
 #include "sys/sys.h"
 
-struct pf_real_calls sys_real;
-
 static struct range bytes_at(const void *addr, size_t len)
 {
 	return range_of((va_t)(uintptr_t)addr, len);
@@ -23,7 +21,7 @@ pf_export const char *pf_version(void)
 
 pf_export void pf_interpose_init(const struct pf_real_calls *real)
 {
-	sys_real = *real;
+	sys_interposed(real);
 }
 
 /* ---- descriptors ---- */

@@ -143,10 +143,12 @@ struct mmu_ops {
 	void (*retract)(struct mmu *mmu, const struct mmu_fill *f);
 
 	/*
-	 * The range's content is gone and every access traps.
+	 * The range's content is gone and every access traps; in between no
+	 * access saw a page of zeros. `prot` is what it was, and will be again
+	 * for what is filled later.
 	 * Returns: 0; -ENOMEM (nothing changed).
 	 */
-	int (*revoke)(struct mmu *mmu, struct range r);
+	int (*revoke)(struct mmu *mmu, struct range r, unsigned prot);
 
 	/*
 	 * Pages of the range, missing, visible or evicted, are ordinary

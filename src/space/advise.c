@@ -59,7 +59,7 @@ static int discard_part(struct space *space, struct vma *vma, struct range r)
 	if (mmu->is_native) {
 		if (!vma->watch || vma_never_traps(vma))
 			return 0;
-		err = mmu->ops->revoke(mmu, r);
+		err = mmu->ops->revoke(mmu, r, vma->prot);
 		if (err)
 			return err;
 	}
@@ -96,7 +96,7 @@ static int guard_install(struct space *space, struct vma *vma, struct range r)
 	if (mmu->is_native) {
 		if (!vma->watch || vma_never_traps(vma))
 			return 0;
-		err = mmu->ops->revoke(mmu, r);
+		err = mmu->ops->revoke(mmu, r, vma->prot);
 		if (err)
 			return err;
 	}

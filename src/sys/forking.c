@@ -48,7 +48,7 @@ static void child(void)
 	lock_init(&turn, RANK_NONE);
 	heap_after_fork(true);
 	sys_process_after_fork();
-	host_restore_signals(&blocked);
+	host_busy_after_fork(&blocked);
 }
 
 int sys_follow_forks(void)

@@ -153,6 +153,16 @@ int sys_process_space(struct space **out)
 	return err;
 }
 
+/* ---- interposed ---- */
+
+struct pf_real_calls sys_real;
+
+void sys_interposed(const struct pf_real_calls *real)
+{
+	sys_real = *real;
+	host_defer_signals();
+}
+
 /* ---- signals ---- */
 
 int sys_sigaction(int sig, const struct sigaction *act, struct sigaction *old)

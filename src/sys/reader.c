@@ -18,35 +18,16 @@
 #include "sys/process.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #define READ_BATCH 16
-#define LOOKS_FULL 300
-#define LOOKS_WINDOW 64
+#define BELL_SLICE_NS 1000000000ull
 
 /* ---- looking a while before sleeping ---- */
 
-/*
- * Looking pays when messages come quickly from another CPU; the budget is
- * given up when it brought nothing lately, and tried again later.
- */
-static struct {
-	_Atomic uint32_t waits; /* [a] times somebody began to look */
-	_Atomic uint32_t wins;  /* [a] ... and found a message, this window */
-	_Atomic uint32_t looks; /* [a] budget */
-} spin = { .looks = LOOKS_FULL };
-
-static void spin_adapt(uint32_t waits)
-{
-	uint32_t wins = atomic_exchange(&spin.wins, 0);
-	bool was_looking = atomic_load(&spin.looks) != 0;
-
-	if (was_looking && wins < LOOKS_WINDOW * 3 / 4)
-		atomic_store(&spin.looks, 0);
-	else if (!was_looking && waits % (LOOKS_WINDOW * 16) == 0)
-		atomic_store(&spin.looks, LOOKS_FULL);
-}
+static struct crowd crowd;
 
 static bool has_message(struct handle *handle)
 {
@@ -58,22 +39,18 @@ static bool look_a_while(struct handle *handle)
 {
 	_Atomic uint32_t *bell = uffd_bell(handle->uffd);
 	uint32_t seen = atomic_load(bell);
-	uint32_t waits, looks;
+	uint32_t budget, looks;
 
 	if (has_message(handle))
 		return true;
-	if (sync_cpus() < 2)
-		return false;
-	waits = atomic_fetch_add(&spin.waits, 1);
-	if (waits % LOOKS_WINDOW == 0)
-		spin_adapt(waits);
-	for (looks = atomic_load(&spin.looks); looks; looks--) {
-		if (atomic_load_explicit(bell, memory_order_acquire) != seen) {
-			atomic_fetch_add(&spin.wins, 1);
+	budget = crowd_looks(&crowd);
+	for (looks = budget; looks; looks--) {
+		if (atomic_load_explicit(bell, memory_order_acquire) != seen)
 			return has_message(handle);
-		}
 		sync_relax();
 	}
+	if (budget)
+		atomic_fetch_add(&crowd.sleeps, 1);
 	return false;
 }
 
@@ -291,6 +268,49 @@ static long sleep_once(const struct poll_call *call,
 	return got;
 }
 
+/*
+ * Nothing but one of our descriptors: slept for on the object's bell, which
+ * costs the one who rings it no token. In slices, since only a wait with a
+ * timeout is ended by every signal, as poll is. A cancellation point.
+ */
+static int sleep_on_bell(struct handle *handle, uint32_t seen, uint64_t end)
+{
+	uint64_t now = sync_now_ns();
+	uint64_t ns = BELL_SLICE_NS;
+	int type, err;
+
+	if (end && end <= now)
+		return 0;
+	if (end && end - now < ns)
+		ns = end - now;
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	err = uffd_sleep(handle->uffd, seen, (int64_t)ns);
+	pthread_setcanceltype(type, NULL);
+	return err == -EINTR ? err : 0;
+}
+
+static int poll_alone(const struct poll_call *call, uint64_t end)
+{
+	struct handle *handle = call->first;
+	int err;
+
+	for (;;) {
+		uint32_t seen = atomic_load(uffd_bell(handle->uffd));
+
+		if (handle_of(call->fds[0].fd) != handle)
+			return -EBADF;
+		if (fill_ours(call))
+			return 1;
+		if (end && sync_now_ns() >= end)
+			return 0;
+		if (look_a_while(handle))
+			continue;
+		err = sleep_on_bell(handle, seen, end);
+		if (err)
+			return err;
+	}
+}
+
 static void survey_call(struct poll_call *call)
 {
 	for (nfds_t i = 0; i < call->count; i++) {
@@ -318,11 +338,9 @@ int sys_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	if (timeout)
 		end = sync_now_ns() + (uint64_t)timeout->tv_sec * 1000000000u +
 		      (uint64_t)timeout->tv_nsec;
+	if (count == 1 && may_sleep && !mask)
+		return poll_alone(&call, end);
 	for (;;) {
-		if (count == 1 && may_sleep)
-			look_a_while(call.first);
-		if (count == 1 && fill_ours(&call))
-			return 1;
 		got = sleep_once(&call, left_until(end, &left), mask);
 		if (got < 0)
 			return (int)got;

@@ -90,6 +90,7 @@ size_t sys_copy_user(void *dst, const void *src, size_t n);
 
 /* libc's own calls; see pf_interpose_init(). */
 extern struct pf_real_calls sys_real;
+void sys_interposed(const struct pf_real_calls *real);
 
 /* As sigaction(2), sigprocmask(2); see pf_sigaction(). Returns: 0; -errno. */
 int sys_sigaction(int sig, const struct sigaction *act, struct sigaction *old);

@@ -53,7 +53,7 @@ _Atomic uint32_t *uffd_bell(struct uffd *uffd)
 	return &uffd->talk->bell;
 }
 
-void uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns)
+int uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns)
 {
 	struct conversation *c = uffd->talk;
 	int err;
@@ -62,6 +62,7 @@ void uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns)
 	err = sync_wait_change(&c->bell, seen, timeout_ns);
 	atomic_fetch_sub(&c->sleepers, 1);
 	check(err == 0 || err == -ETIMEDOUT || err == -EINTR);
+	return err;
 }
 
 void uffd_ring(struct uffd *uffd)
@@ -92,7 +93,9 @@ void uffd_tell(struct uffd *uffd)
 
 		seen = atomic_load(&c->tell_requests);
 		is_readable = atomic_load(&c->unread.count) > 0;
-		if (is_readable != c->is_told) {
+		/* Said again while true: what a host makes of it may depend on
+		 * who listens by now. */
+		if (is_readable || c->is_told) {
 			c->is_told = is_readable;
 			uffd->host.readable(uffd->host.arg, is_readable);
 		}

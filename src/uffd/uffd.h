@@ -141,8 +141,9 @@ _Atomic uint32_t *uffd_bell(struct uffd *uffd);
  * that sleep on the bell in another way are not woken.
  *
  * Context: may sleep.
+ * Returns: 0; -ETIMEDOUT; -EINTR.
  */
-void uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns);
+int uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns);
 
 /*
  * Waiters that were killed while they waited (a process that shared our

@@ -91,7 +91,7 @@ static void want_small_pages(struct host *h, struct range r)
 static int revoke_run(struct host *h, struct range run)
 {
 	if (h->choice.revoke == HOST_GUARD)
-		return host_revoke_pages(&h->mmu, run);
+		return host_revoke_pages(&h->mmu, run, 0);
 	return host_mprotect(run, 0);
 }
 

@@ -27,10 +27,12 @@ bounce_begin:
 	test	%r13d, %r13d
 	jz	.Lsleep
 	dec	%r13d
+	jz	.Lvain
 	pause
 	jmp	.Llook
-.Lsleep:
+.Lvain:
 	lock incl bounce_sleeps(%rip)
+.Lsleep:
 	mov	$BOUNCE_NR_FUTEX, %eax
 	mov	%rbx, %rdi
 	xor	%esi, %esi

@@ -9,8 +9,6 @@
 #include <errno.h>
 
 #define BOUNCE_MAGIC 0x506f6c7966617574ull
-#define BOUNCE_SPIN_LOOKS 400
-#define BOUNCE_WINDOW 64
 
 extern _Atomic uint32_t bounce_sleeps;
 extern const char bounce_begin[], bounce_pop[], bounce_ret[], bounce_end[];
@@ -31,45 +29,19 @@ static_assert(offsetof(struct bounce_record, rip) == BOUNCE_RIP, "layout");
 static_assert(sizeof(struct bounce_record) == BOUNCE_BYTES, "layout");
 static_assert(REG_R8 == 0 && REG_RSP == 15, "register order");
 
-/*
- * How often a waiting thread looks before it sleeps. Looking pays when the
- * handler runs on another CPU right now; it costs when it waits for ours.
- * The budget follows what looking brought lately, for all threads alike.
- */
 _Atomic uint32_t bounce_sleeps; /* counted by bounce.S */
 
-static struct {
-	_Atomic uint32_t arms;         /* [a] waits begun */
-	_Atomic uint32_t sleeps_before; /* [a] bounce_sleeps at the window */
-	_Atomic uint32_t looks;        /* [a] budget of the next wait */
-} spin = { .looks = BOUNCE_SPIN_LOOKS };
-
-/*
- * Every BOUNCE_WINDOW waits: when most of them slept all the same, looking is
- * given up for a while; then it is tried again.
- */
-static void spin_adapt(uint32_t arms)
-{
-	uint32_t sleeps = atomic_load(&bounce_sleeps);
-	uint32_t slept = sleeps - atomic_exchange(&spin.sleeps_before, sleeps);
-	bool was_looking = atomic_load(&spin.looks) != 0;
-
-	if (was_looking && slept > BOUNCE_WINDOW / 2)
-		atomic_store(&spin.looks, 0);
-	else if (!was_looking && arms % (BOUNCE_WINDOW * 16) == 0)
-		atomic_store(&spin.looks, BOUNCE_SPIN_LOOKS);
-}
+static struct crowd crowd;
 
 static uint32_t looks_to_spend(void)
 {
-	uint32_t arms;
+	uint32_t looks = crowd_looks(&crowd);
 
-	if (sync_cpus() < 2)
-		return 0;
-	arms = atomic_fetch_add_explicit(&spin.arms, 1, memory_order_relaxed);
-	if (arms % BOUNCE_WINDOW == 0)
-		spin_adapt(arms);
-	return atomic_load_explicit(&spin.looks, memory_order_relaxed);
+	/* Sleeps without looking say nothing about looking. */
+	if (looks)
+		atomic_fetch_add(&crowd.sleeps,
+				 atomic_exchange(&bounce_sleeps, 0));
+	return looks;
 }
 
 bool bounce_arm(ucontext_t *uc, const struct host_wait *wait,

@@ -155,6 +155,19 @@ static void die_of(int sig, const siginfo_t *info, int really)
 	raw_call(SYS_tgkill, raw_call(SYS_getpid), raw_call(SYS_gettid), sig);
 }
 
+/*
+ * Whether the program would have this thread's signal blocked: a fault then
+ * ends it. Inside its own handler that is told by LIBC_SIGNAL_FIRST being
+ * blocked, a bit that travels with the mask wherever the handler returns or
+ * jumps to.
+ */
+static bool is_believed_blocked(int sig, uint64_t mask)
+{
+	if (sig == SIGSEGV && (mask & bit_of(LIBC_SIGNAL_FIRST)))
+		return true;
+	return believed_blocked & bit_of(sig);
+}
+
 void disposition_deliver(int sig, siginfo_t *info, ucontext_t *uc, int really)
 {
 	struct action act = table.actions[sig];
@@ -163,13 +176,16 @@ void disposition_deliver(int sig, siginfo_t *info, ucontext_t *uc, int really)
 
 	if (act.handler == SIG_IGN && info->si_code <= 0)
 		return;
-	if (!is_function(&act)) {
-		if (is_trap(sig))
-			die_of(sig, info, really);
+	if (is_trap(sig) && (!is_function(&act) ||
+			     (info->si_code > 0 &&
+			      is_believed_blocked(sig, before)))) {
+		die_of(sig, info, really);
 		return;
 	}
+	if (!is_function(&act))
+		return;
 	if (!(act.flags & SA_NODEFER))
-		mask |= bit_of(sig);
+		mask |= bit_of(sig == SIGSEGV ? LIBC_SIGNAL_FIRST : sig);
 	if (act.flags & SA_RESETHAND)
 		table.actions[sig].handler = SIG_DFL;
 	if ((act.flags & SA_RESETHAND) && !is_trap(sig))
@@ -259,21 +275,4 @@ int trap_sigmask(int how, const sigset_t *set, sigset_t *old)
 		*(uint64_t *)(void *)old = had | believed_blocked;
 	believed_blocked = believed;
 	return 0;
-}
-
-/* ---- during our own calls ---- */
-
-void host_block_signals(struct host_mask *mask)
-{
-	uint64_t all = ~trap_bits();
-
-	raw_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask->saved,
-		 sizeof(all));
-	/* Another thread may have been on this stack, with this storage. */
-	sync_ask_self();
-}
-
-void host_restore_signals(const struct host_mask *mask)
-{
-	set_mask(mask->saved);
 }

@@ -26,4 +26,12 @@ int disposition_install(disposition_fn on_trap, disposition_fn on_signal);
  */
 void disposition_deliver(int sig, siginfo_t *info, ucontext_t *uc, int really);
 
+/*
+ * The thread is in a call of ours: the signal will be delivered when that
+ * ends, and no other before. Called in the signal's handler.
+ *
+ * Context: trap. Returns: false when the thread is not, and nothing was done.
+ */
+bool busy_keeps(const siginfo_t *info, ucontext_t *uc);
+
 #endif /* HOST_DISPOSITION_H */

@@ -51,7 +51,7 @@ static void host_note_file(int from, int to)
 	}
 }
 
-static int host_open_file(const char *path, int flags)
+int host_open_file(const char *path, int flags)
 {
 	long fd = raw_call(SYS_open, path, flags | O_CLOEXEC);
 	long high;
@@ -182,6 +182,7 @@ int mmu_host_create(const struct host_means *means,
 	h->means = *means;
 	h->choice = *choice;
 	h->mem_fd = h->pagemap_fd = h->maps_fd = -1;
+	crowd_open();
 	err = host_make_parts(h);
 	if (err) {
 		host_destroy(&h->mmu);

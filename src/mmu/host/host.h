@@ -129,14 +129,41 @@ void trap_after_fork(void);
 /* ---- signals during our own calls ---- */
 
 /*
- * Every signal but SIGSEGV and SIGBUS is blocked / as it was before. Where
- * one of our calls begins, so the thread's id is made sure of, too.
+ * No handler of the program's runs in this thread / they may again. Where one
+ * of our calls begins, so the thread's id is made sure of, too. May be nested.
  */
+struct busy;
+
 struct host_mask {
-	uint64_t saved;
+	uint64_t saved;    /* the mask before, when signals are blocked */
+	struct busy *busy; /* or who keeps them; see busy.c */
 };
 void host_block_signals(struct host_mask *mask);
 void host_restore_signals(const struct host_mask *mask);
+
+/*
+ * Every handler of the program's is installed through trap_sigaction() from
+ * now on, so signals need not be blocked for fear of them. Context: any.
+ */
+void host_defer_signals(void);
+
+/* In the child of a fork, instead of host_restore_signals(). */
+void host_busy_after_fork(const struct host_mask *mask);
+
+/* ---- looking a while before sleeping (crowd.c) ---- */
+
+/* What one kind of wait has found out. All zero to begin with. */
+struct crowd {
+	_Atomic uint32_t waits;  /* [a] begun */
+	_Atomic uint32_t sleeps; /* [a] that came to nothing, this window */
+	_Atomic bool is_vain;    /* [a] looking brought little lately */
+};
+
+/*
+ * How often to look before sleeping; 0: do not. Who sleeps after looking
+ * counts it in crowd->sleeps. Context: trap.
+ */
+uint32_t crowd_looks(struct crowd *crowd);
 
 /* ---- the program's memory (usercopy.S) ---- */
 

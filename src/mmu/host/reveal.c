@@ -59,13 +59,29 @@ static int install_guards(struct range r)
 	return host_advise(r, MADV_GUARD_INSTALL);
 }
 
-int host_revoke_pages(struct mmu *mmu, struct range r)
+/*
+ * The kernel empties a page before it guards it, and in between a reader
+ * would get a fresh page of zeros; so nobody can look meanwhile.
+ */
+static int guard_unseen(struct range r, unsigned prot)
+{
+	int err = prot ? host_mprotect(r, 0) : 0;
+
+	if (err)
+		return err;
+	err = install_guards(r);
+	if (prot)
+		host_mprotect(r, prot);
+	return err;
+}
+
+int host_revoke_pages(struct mmu *mmu, struct range r, unsigned prot)
 {
 	struct host *h = host_of(mmu);
 	int err;
 
 	if (is_guarding(h))
-		return install_guards(r);
+		return guard_unseen(r, prot);
 	runs_forget(h->runs, r);
 	err = host_mprotect(r, 0);
 	if (!err)

@@ -36,6 +36,14 @@ static inline struct host *host_of(struct mmu *mmu)
 int host_mprotect(struct range r, unsigned prot);
 int host_advise(struct range r, int advice);
 
+/* A file opened out of the program's way. Returns: a number; -1. */
+int host_open_file(const char *path, int flags);
+
+/* ---- crowd.c ---- */
+
+/* The means to see a crowd are there. Context: may sleep. */
+void crowd_open(void);
+
 /* ---- maps.c ---- */
 
 /* The mapping that contains va. Returns: 0; -ENOENT; -EIO. */
@@ -77,7 +85,7 @@ void runs_forget(struct host_runs *runs, struct range r);
 
 /* What mmu_ops promises of the verbs of these names. */
 bool host_is_ours(struct mmu *mmu, struct range r);
-int host_revoke_pages(struct mmu *mmu, struct range r);
+int host_revoke_pages(struct mmu *mmu, struct range r, unsigned prot);
 void host_release(struct mmu *mmu, struct range r, unsigned prot);
 int host_refresh(struct mmu *mmu, va_t va, unsigned prot, unsigned access);
 int host_protect_pages(struct mmu *mmu, struct range r, unsigned prot);

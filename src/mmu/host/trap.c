@@ -281,6 +281,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct trap_call call = { sig, info, context, HOST_RETRY };
 
+	if (busy_keeps(info, context))
+		return;
 	if (bounce_of(context))
 		on_scratch(decide_undo, &call);
 	disposition_deliver(sig, info, context, sig);
