@@ -155,6 +155,9 @@ int main(int argc, char **argv)
 	int refusal;
 
 	parse(&o, argc, argv);
+	if (getenv("LD_PRELOAD") &&
+	    strstr(getenv("LD_PRELOAD"), "polyfault-preload"))
+		errx(2, "under the shim, the kernel's calls would be ours");
 	refusal = kernel_refusal();
 	if (!o.wants_json)
 		bench_print_head(o.rounds, refusal);
