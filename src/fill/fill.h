@@ -23,6 +23,7 @@ struct fill_request {
 	va_t src;          /* FILL_COPY: in the same space */
 	const void *bytes; /* FILL_COPY: when not NULL, our memory, not src */
 	bool wants_wp;
+	bool is_awaited;   /* a thread trapped on dst and waits for it */
 	struct watch_gate *gate; /* NULL: nobody changes anything */
 	bool (*is_killed)(void); /* NULL: never; a fatal signal is pending */
 };

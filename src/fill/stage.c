@@ -91,6 +91,7 @@ static void decide_step(struct fill *fill)
 	step->prot = vma->prot;
 	step->is_locked = vma->is_locked;
 	step->wants_wp = fill->req->wants_wp;
+	step->is_awaited = fill->req->is_awaited;
 }
 
 int stage_decide(struct fill *fill)

@@ -57,6 +57,7 @@ struct mmu_fill {
 	enum mmu_source from;
 	va_t src;
 	const void *bytes;
+	bool is_awaited; /* a thread trapped there, and will access it next */
 };
 
 typedef int (*mmu_visit_fn)(void *arg, const struct mmu_mapping *m);

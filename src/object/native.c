@@ -41,6 +41,7 @@ static struct mmu_fill native_fill(const struct object_step *step)
 	struct mmu_fill fill = {
 		.dst = step->dst,
 		.prot = step->prot,
+		.is_awaited = step->is_awaited,
 		.src = step->src,
 		.from = MMU_FROM_USER,
 	};

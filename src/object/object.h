@@ -48,6 +48,7 @@ struct object_step {
 	unsigned prot;      /* the VMA's ACCESS_* */
 	bool is_locked;     /* the VMA is mlocked */
 	bool wants_wp;      /* publish write-protected */
+	bool is_awaited;    /* a thread trapped on dst and waits for it */
 	enum object_from from;
 	va_t src;           /* OBJECT_USER: address of the first byte */
 	object_read_fn read; /* OBJECT_USER: how (not used by native) */

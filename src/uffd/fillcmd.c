@@ -7,6 +7,7 @@
 #include "uffd/command.h"
 
 #include "fill/fill.h"
+#include "uffd/queue.h"
 
 #include <errno.h>
 
@@ -86,6 +87,20 @@ static void count_fill(struct uffd *uffd, enum fill_kind kind, int64_t done)
 	atomic_fetch_add(&c->bytes, (uint64_t)done);
 }
 
+/* One page, and somebody waits for it: the usual case. */
+static bool is_awaited(struct uffd *uffd, struct range dst)
+{
+	struct conversation *c = uffd->talk;
+	bool has;
+
+	if (range_bytes(dst) != PAGE_BYTES || !atomic_load(&c->queued))
+		return false;
+	lock_take(&c->lock);
+	has = queue_has(c, dst.start);
+	lock_drop(&c->lock);
+	return has;
+}
+
 static int64_t fill(struct uffd *uffd, const struct order *order,
 		    struct range dst)
 {
@@ -96,6 +111,7 @@ static int64_t fill(struct uffd *uffd, const struct order *order,
 		.bytes = order->bytes,
 		.wants_wp = order->kind == FILL_COPY &&
 			    (order->mode & PF_UFFDIO_COPY_MODE_WP),
+		.is_awaited = is_awaited(uffd, dst),
 		.gate = &uffd->watch.gate,
 		.is_killed = uffd->host.is_killed,
 	};

@@ -62,6 +62,15 @@ static void hash_remove(struct conversation *c, uint32_t slot)
 		waiter_at(c, w->hash_next)->hash_prev = w->hash_prev;
 }
 
+bool queue_has(struct conversation *c, uint64_t page)
+{
+	uint32_t slot = c->buckets[queue_bucket(page)];
+
+	while (slot && page_down(waiter_at(c, slot)->address) != page)
+		slot = waiter_at(c, slot)->hash_next;
+	return slot != 0;
+}
+
 static uint32_t slot_take(struct conversation *c)
 {
 	uint32_t slot = c->free;

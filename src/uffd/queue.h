@@ -49,6 +49,11 @@ uint32_t queue_post(struct conversation *c,
 uint32_t queue_deliver(struct conversation *c) must_check;
 
 /*
+ * Whether somebody waits for that page. Locks: c->lock held.
+ */
+bool queue_has(struct conversation *c, uint64_t page);
+
+/*
  * The waiter is on no queue and may retry its access. Its slot is the first
  * of the chain, linked by hash_next, until queue_release_chain().
  *

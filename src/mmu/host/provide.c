@@ -257,7 +257,8 @@ static void zero_publish(struct host *h, const struct mmu_fill *f)
 		host_advise(f->dst, MADV_GUARD_REMOVE);
 	else if (f->prot)
 		host_open(h, f->dst, f->prot);
-	if (f->prot & ACCESS_READ)
+	/* Who waits there will touch it, and knows whether to write. */
+	if ((f->prot & ACCESS_READ) && !f->is_awaited)
 		touch_pages(f->dst);
 }
 
@@ -267,7 +268,8 @@ int64_t host_provide(struct mmu *mmu, const struct mmu_fill *f)
 {
 	struct host *h = host_of(mmu);
 
-	if (!host_is_ours(mmu, f->dst))
+	/* Where a thread just trapped by our doing, it is ours. */
+	if (!f->is_awaited && !host_is_ours(mmu, f->dst))
 		return -ENOENT;
 	if (f->from == MMU_FROM_ZERO)
 		return (int64_t)range_bytes(f->dst);
