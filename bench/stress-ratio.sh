@@ -25,9 +25,8 @@ rate() {
 }
 
 median() {
-	sort -n | awk '{ v[NR] = $1 } END {
-		if (NR) printf "%.2f\n", (v[int((NR + 1) / 2)] +
-			v[int(NR / 2) + 1]) / 2 }'
+	sort -n | awk '{ v[NR] = $1 }
+		END { printf "%.2f", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
 }
 
 echo "stress-ng --userfaultfd 2, faults per second, $rounds rounds of" \
