@@ -2,20 +2,22 @@
 /*
  * Where a thread waits for its page: on its own stack, outside the handler.
  *
- * The handler left a struct bounce_record (bounce.h) below the red zone of
- * the interrupted stack, pointed rsp at it and returned here. Only general
- * registers are used; all are in the record, so vector state is the program's
- * throughout. rsp stays at the record until the last three instructions, so a
- * signal that comes meanwhile finds the record from rip and rsp alone
- * (bounce.c), and can undo the bounce as if the access had not been made yet.
+ * The handler left a struct bounce_record (bounce.h) on the interrupted
+ * stack, pointed rsp at it and returned here. Only general registers are
+ * used; all are in the record, so vector state is the program's throughout.
+ * rsp stays at the record until everything but rcx, rax, flags and rip is
+ * restored, so a signal that comes meanwhile finds the record from rip and
+ * rsp alone (bounce.c), and can undo the bounce as if the access had not been
+ * made yet.
  *
- * It ends by restoring every register and making the access again.
+ * It ends by making the access again. The last four words are put below the
+ * red zone of the interrupted stack, where nothing lives any more.
  */
 #include "mmu/host/bounce_layout.h"
 
 	.text
-	.globl bounce_begin, bounce_pop, bounce_ret, bounce_end
-	.hidden bounce_begin, bounce_pop, bounce_ret, bounce_end
+	.globl bounce_begin, bounce_tail, bounce_end
+	.hidden bounce_begin, bounce_tail, bounce_end
 	.type bounce_begin, @function
 bounce_begin:
 	mov	BOUNCE_WORD(%rsp), %rbx
@@ -61,6 +63,15 @@ bounce_begin:
 	syscall
 	jmp	.Llook
 .Ldone:
+	mov	BOUNCE_REG(15)(%rsp), %rax
+	mov	BOUNCE_REG(14)(%rsp), %rcx
+	mov	%rcx, BOUNCE_TAIL(0)(%rax)
+	mov	BOUNCE_REG(13)(%rsp), %rcx
+	mov	%rcx, BOUNCE_TAIL(1)(%rax)
+	mov	BOUNCE_FLAGS(%rsp), %rcx
+	mov	%rcx, BOUNCE_TAIL(2)(%rax)
+	mov	BOUNCE_RIP(%rsp), %rcx
+	mov	%rcx, BOUNCE_TAIL(3)(%rax)
 	mov	BOUNCE_REG(0)(%rsp), %r8
 	mov	BOUNCE_REG(1)(%rsp), %r9
 	mov	BOUNCE_REG(2)(%rsp), %r10
@@ -74,12 +85,11 @@ bounce_begin:
 	mov	BOUNCE_REG(10)(%rsp), %rbp
 	mov	BOUNCE_REG(11)(%rsp), %rbx
 	mov	BOUNCE_REG(12)(%rsp), %rdx
-	mov	BOUNCE_REG(13)(%rsp), %rax
-	mov	BOUNCE_REG(14)(%rsp), %rcx
-	lea	BOUNCE_FLAGS(%rsp), %rsp
-bounce_pop:
+	lea	BOUNCE_TAIL(0)(%rax), %rsp
+bounce_tail:
+	pop	%rcx
+	pop	%rax
 	popfq
-bounce_ret:
 	ret	$BOUNCE_RED_ZONE
 bounce_end:
 	.size bounce_begin, . - bounce_begin

@@ -11,7 +11,7 @@
 #define BOUNCE_MAGIC 0x506f6c7966617574ull
 
 extern _Atomic uint32_t bounce_sleeps;
-extern const char bounce_begin[], bounce_pop[], bounce_ret[], bounce_end[];
+extern const char bounce_begin[], bounce_tail[], bounce_end[];
 
 static_assert(offsetof(struct bounce_record, word) == BOUNCE_WORD, "layout");
 static_assert(offsetof(struct bounce_record, seen) == BOUNCE_SEEN, "layout");
@@ -44,12 +44,35 @@ static uint32_t looks_to_spend(void)
 	return looks;
 }
 
+/* Whether the address lies on the alternate stack. */
+static bool is_alternate(const ucontext_t *uc, uint64_t at)
+{
+	uint64_t base = (uintptr_t)uc->uc_stack.ss_sp;
+
+	return uc->uc_stack.ss_size && at >= base &&
+	       at < base + uc->uc_stack.ss_size;
+}
+
+/* In the handler's frame when that is on the interrupted stack, else below
+ * the red zone there. */
+static struct bounce_record *record_place(const ucontext_t *uc,
+					  struct bounce_room *room)
+{
+	uint64_t rsp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
+
+	if (is_alternate(uc, rsp) ==
+	    is_alternate(uc, (uintptr_t)&room->record))
+		return &room->record;
+	rsp -= BOUNCE_RED_ZONE + BOUNCE_TAIL_BYTES + BOUNCE_BYTES;
+	return (struct bounce_record *)(uintptr_t)rsp;
+}
+
 bool bounce_arm(ucontext_t *uc, const struct host_wait *wait,
+		struct bounce_room *room,
 		bool (*is_watched)(const void *at, size_t n))
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
-	uint64_t at = (uint64_t)regs[REG_RSP] - BOUNCE_RED_ZONE - BOUNCE_BYTES;
-	struct bounce_record *record = (struct bounce_record *)(uintptr_t)at;
+	struct bounce_record *record = record_place(uc, room);
 
 	if (is_watched(record, sizeof(*record)))
 		return false;
@@ -67,22 +90,38 @@ bool bounce_arm(ucontext_t *uc, const struct host_wait *wait,
 	record->info.si_value.sival_ptr = (void *)(uintptr_t)BOUNCE_MAGIC;
 	record->flags = (uint64_t)regs[REG_EFL];
 	record->rip = (uint64_t)regs[REG_RIP];
-	regs[REG_RSP] = (greg_t)at;
+	regs[REG_RSP] = (greg_t)(uintptr_t)record;
 	regs[REG_RIP] = (greg_t)(uintptr_t)bounce_begin;
 	return true;
 }
 
-struct bounce_record *bounce_of(const ucontext_t *uc)
+/*
+ * The context is in the last instructions: they are carried out here. `at` is
+ * how many of the four words are popped.
+ */
+static void finish_tail(ucontext_t *uc, unsigned at)
+{
+	static const int order[] = { REG_RCX, REG_RAX, REG_EFL, REG_RIP };
+	greg_t *regs = uc->uc_mcontext.gregs;
+	uint64_t rsp = (uint64_t)regs[REG_RSP];
+
+	for (; at < array_len(order); at++, rsp += 8)
+		regs[order[at]] = *(const greg_t *)(uintptr_t)rsp;
+	regs[REG_RSP] = (greg_t)(rsp + BOUNCE_RED_ZONE);
+}
+
+struct bounce_record *bounce_of(ucontext_t *uc)
 {
 	uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
 	uint64_t rsp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
 
 	if (rip < (uintptr_t)bounce_begin || rip >= (uintptr_t)bounce_end)
 		return NULL;
-	if (rip == (uintptr_t)bounce_pop)
-		rsp -= BOUNCE_FLAGS;
-	else if (rip == (uintptr_t)bounce_ret)
-		rsp -= BOUNCE_RIP;
+	if (rip >= (uintptr_t)bounce_tail) {
+		/* pop, pop and popfq are one byte long. */
+		finish_tail(uc, (unsigned)(rip - (uintptr_t)bounce_tail));
+		return NULL;
+	}
 	return (struct bounce_record *)(uintptr_t)rsp;
 }
 

@@ -4,12 +4,18 @@
  *
  * Sleeping inside the handler would keep its frame on what may be an 8 KiB
  * alternate stack, where the next handler then overflows it. So the handler
- * returns into bounce.S on the interrupted stack:
+ * returns into bounce.S on the interrupted stack.
+ *
+ * Where the handler itself ran on that stack the kernel's signal frame still
+ * lies there, with the vector state that returning from the handler will
+ * restore; the record must be below it, and is, in the handler's own frame:
  *
  *    interrupted rsp ->  +----------------------+
  *                        | red zone, 128 bytes  |
  *                        +----------------------+
- *                        | rip, flags           |  popped last
+ *                        | signal frame         |  gone when waiting
+ *                        +----------------------+
+ *                        | handler's frame:     |
  *                        | struct bounce_record |
  *          waiting rsp ->+----------------------+
  */
@@ -36,6 +42,11 @@ struct bounce_record {
 	uint64_t rip;            /* [I] */
 };
 
+/* Room for a record in the frame of the handler. */
+struct bounce_room {
+	struct bounce_record record;
+};
+
 /*
  * The context will, when the handler returns, wait for `wait` and then be as
  * it was.
@@ -45,14 +56,16 @@ struct bounce_record {
  *          `is_watched` memory, which might be missing itself.
  */
 bool bounce_arm(ucontext_t *uc, const struct host_wait *wait,
+		struct bounce_room *room,
 		bool (*is_watched)(const void *at, size_t n));
 
 /*
- * The record of a context that waits in the bounce; NULL when it does not.
+ * The record of a context that waits in the bounce; NULL when it does not, or
+ * had waited and was about to make its access, which it then is at.
  *
  * Context: trap.
  */
-struct bounce_record *bounce_of(const ucontext_t *uc);
+struct bounce_record *bounce_of(ucontext_t *uc);
 
 /* The wait that a record describes. */
 struct host_wait bounce_wait(const struct bounce_record *record);

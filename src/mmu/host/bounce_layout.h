@@ -19,6 +19,10 @@
 #define BOUNCE_BYTES 320
 #define BOUNCE_RED_ZONE 128
 
+/* rcx, rax, flags and rip, popped last, as offsets from the interrupted rsp. */
+#define BOUNCE_TAIL_BYTES 32
+#define BOUNCE_TAIL(i) ((i)*8 - BOUNCE_TAIL_BYTES - BOUNCE_RED_ZONE)
+
 #define BOUNCE_NR_FUTEX 202
 #define BOUNCE_NR_GETPID 39
 #define BOUNCE_NR_GETTID 186

@@ -38,6 +38,7 @@ struct trap_call {
 	siginfo_t *info;
 	ucontext_t *uc;
 	enum host_verdict verdict;
+	struct bounce_room *room;
 };
 
 static struct {
@@ -163,7 +164,7 @@ static bool is_watched_stack(const void *at, size_t n)
 static enum host_verdict wait_or_bounce(struct trap_call *call,
 					const struct host_wait *wait)
 {
-	if (!bounce_arm(call->uc, wait, is_watched_stack))
+	if (!bounce_arm(call->uc, wait, call->room, is_watched_stack))
 		wait_here(wait);
 	return HOST_RETRY;
 }
@@ -248,7 +249,8 @@ static void forward(struct trap_call *call)
 
 static void on_trap(int sig, siginfo_t *info, void *context)
 {
-	struct trap_call call = { sig, info, context, HOST_NOT_OURS };
+	struct bounce_room room;
+	struct trap_call call = { sig, info, context, HOST_NOT_OURS, &room };
 
 	if (info->si_code > 0 && is_copying(context, host_copy_nofault_insn)) {
 		context_jump(context, host_copy_nofault_fixup);
@@ -279,7 +281,7 @@ static void decide_undo(void *arg)
  */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
-	struct trap_call call = { sig, info, context, HOST_RETRY };
+	struct trap_call call = { sig, info, context, HOST_RETRY, NULL };
 
 	if (busy_keeps(info, context))
 		return;

@@ -166,11 +166,12 @@ static void retract(struct mmu *mmu, const struct mmu_fill *f)
 	change(mmu, f->dst, from, NATIVE_MISSING);
 }
 
-static int revoke(struct mmu *mmu, struct range r)
+static int revoke(struct mmu *mmu, struct range r, unsigned prot)
 {
 	const int from[2] = { NATIVE_VISIBLE, NATIVE_MISSING };
 	int err = failing(native_of(mmu));
 
+	(void)prot;
 	if (err)
 		return err;
 	native_of(mmu)->revokes++;
