@@ -16,6 +16,7 @@
 /* One fork at a time. */
 static struct lock turn = LOCK_INIT(RANK_NONE);
 static struct host_mask mask; /* [turn] */
+static bool is_held;           /* [turn] the space is */
 static bool is_followed;
 
 static void prepare(void)
@@ -25,7 +26,8 @@ static void prepare(void)
 	host_block_signals(&blocked);
 	lock_take(&turn);
 	mask = blocked;
-	if (sys_space())
+	is_held = sys_space() != NULL;
+	if (is_held)
 		space_begin(sys_space());
 	heap_before_fork();
 }
@@ -35,7 +37,7 @@ static void parent(void)
 	struct host_mask blocked = mask;
 
 	heap_after_fork(false);
-	if (sys_space())
+	if (is_held)
 		space_end(sys_space());
 	lock_drop(&turn);
 	host_restore_signals(&blocked);

@@ -194,6 +194,9 @@ void sys_process_after_fork(void)
 
 		space_each_vma(old, all, vma)
 			mmu->ops->release(mmu, vma->range, vma->prot);
+		trap_forget_mmu();
+		/* Its files are the parent's: /proc/self/mem, too. */
+		mmu->ops->destroy(mmu);
 	}
 	atomic_store(&space, NULL);
 	handle_after_fork();

@@ -27,9 +27,15 @@
 
 #define BUSY_SLOTS 512
 
-/* Guards: [a] atomic; [T] only the thread itself, and its own handlers. */
+/* A thread on its way out: it keeps the slot, but no more signals. */
+#define BUSY_LEAVING 0x80000000u
+
+/*
+ * Guards: [a] atomic; [T] only the thread itself, and its own handlers. A free
+ * slot has depth 0 and keeps nothing.
+ */
 struct busy {
-	_Atomic uint32_t tid; /* [a] 0: free */
+	_Atomic uint32_t tid; /* [a] 0: free; with BUSY_LEAVING */
 	uint32_t depth;       /* [T] calls within calls */
 	volatile bool is_kept; /* [T] a signal is kept, all are blocked */
 	uint64_t mask;        /* [T] as it was before */
@@ -54,17 +60,11 @@ static uint64_t change_mask(uint64_t mask)
 
 static struct busy *busy_of(uint32_t tid)
 {
-	for (uint32_t i = 0; i < BUSY_SLOTS; i++) {
-		struct busy *b = &table[(tid + i) % BUSY_SLOTS];
-		uint32_t at = atomic_load_explicit(&b->tid,
-						   memory_order_relaxed);
+	struct busy *b = &table[tid % BUSY_SLOTS];
 
-		if (at == tid)
-			return b;
-		if (!at && !i)
-			break; /* most are alone on their slot */
-	}
-	return NULL;
+	return atomic_load_explicit(&b->tid, memory_order_relaxed) == tid
+		       ? b
+		       : NULL;
 }
 
 /* A slot for the thread; NULL when there is none at its place. */
@@ -75,11 +75,7 @@ static struct busy *busy_claim(uint32_t tid)
 
 	if (atomic_load_explicit(&b->tid, memory_order_relaxed) == tid)
 		return b;
-	if (!atomic_compare_exchange_strong(&b->tid, &none, tid))
-		return NULL;
-	b->depth = 0;
-	b->is_kept = false;
-	return b;
+	return atomic_compare_exchange_strong(&b->tid, &none, tid) ? b : NULL;
 }
 
 void host_defer_signals(void)
@@ -104,16 +100,33 @@ void host_block_signals(struct host_mask *mask)
 }
 
 /* The kept signal is delivered as the old mask comes back. */
-static void send_again(struct busy *b)
+static void send_again(const siginfo_t *info, uint64_t mask)
 {
-	uint64_t mask = b->mask;
-	siginfo_t info = b->info;
-
-	b->is_kept = false;
 	raw_call(SYS_rt_tgsigqueueinfo, raw_call(SYS_getpid),
-		 raw_call(SYS_gettid), info.si_signo, &info);
-	atomic_store(&b->tid, 0);
+		 raw_call(SYS_gettid), info->si_signo, info);
 	change_mask(mask);
+}
+
+/*
+ * After the slot says that the thread is leaving no signal is kept any more,
+ * and until it is free nobody else has it; so what was kept is seen here.
+ */
+static void leave(struct busy *b)
+{
+	uint32_t tid = atomic_load_explicit(&b->tid, memory_order_relaxed);
+	siginfo_t info;
+	uint64_t mask;
+
+	atomic_store(&b->tid, tid | BUSY_LEAVING);
+	if (!b->is_kept) {
+		atomic_store_explicit(&b->tid, 0, memory_order_release);
+		return;
+	}
+	info = b->info;
+	mask = b->mask;
+	b->is_kept = false;
+	atomic_store(&b->tid, 0);
+	send_again(&info, mask);
 }
 
 void host_restore_signals(const struct host_mask *mask)
@@ -124,16 +137,8 @@ void host_restore_signals(const struct host_mask *mask)
 		change_mask(mask->saved);
 		return;
 	}
-	if (--b->depth)
-		return;
-	if (b->is_kept) {
-		send_again(b);
-		return;
-	}
-	atomic_store_explicit(&b->tid, 0, memory_order_release);
-	/* One may have come between the look and the store. */
-	if (b->is_kept)
-		send_again(b);
+	if (--b->depth == 0)
+		leave(b);
 }
 
 bool busy_keeps(const siginfo_t *info, ucontext_t *uc)
@@ -160,8 +165,7 @@ void host_busy_after_fork(const struct host_mask *mask)
 	bool was_kept = b && b->is_kept;
 	uint64_t saved = b ? b->mask : mask->saved;
 
-	for (unsigned i = 0; i < BUSY_SLOTS; i++)
-		atomic_store(&table[i].tid, 0);
+	mem_set(table, 0, sizeof(table));
 	if (!b || was_kept)
 		change_mask(saved);
 }

@@ -113,6 +113,9 @@ struct host_trap {
 int trap_install(const struct host_trap *trap, struct mmu *mmu) must_check;
 bool trap_is_installed(void);
 
+/* The mmu is about to be destroyed; another follows. Context: trap. */
+void trap_forget_mmu(void);
+
 /* How many SIGSEGV and SIGBUS came, and how many were the program's own. */
 void trap_counts(uint64_t *taken, uint64_t *forwarded);
 

@@ -6,8 +6,8 @@
  *           through /proc/self/mem, which ignores protection; then the
  *           program's protection comes back. The mapping is whole again.
  *   move    the bytes are put into pages elsewhere, which mremap then puts in
- *           the place of the missing ones. Needs no /proc/self/mem; leaves
- *           mappings split.
+ *           the place of the missing ones, inaccessible as yet. Needs no
+ *           /proc/self/mem; leaves mappings split.
  *
  * Zero pages need no bytes: taking the trap away is all.
  */
@@ -29,15 +29,13 @@
 #endif
 
 /*
- * Places for pages under way from provide to publish, found again by where
- * the pages will go. The places are mapped for good: a mapping made for the
- * moment could land where the program has just unmapped something, and make
- * an address good that must be bad.
+ * Places where pages get their bytes. They are mapped for good: a mapping
+ * made for the moment could land where the program has just unmapped
+ * something, and make an address good that must be bad.
  */
 struct host_staging {
-	struct lock lock; /* RANK_HOST */
-	void *base;       /* [I] STAGING_SLOTS places */
-	va_t dst[STAGING_SLOTS]; /* [L] 0: free */
+	void *base;            /* [I] STAGING_SLOTS places */
+	_Atomic uint64_t used; /* [a] a bit each */
 };
 
 int staging_create(struct host_staging **out)
@@ -50,7 +48,6 @@ int staging_create(struct host_staging **out)
 		heap_free(staging, sizeof(*staging));
 		return -ENOMEM;
 	}
-	lock_init(&staging->lock, RANK_HOST);
 	*out = staging;
 	return 0;
 }
@@ -68,43 +65,30 @@ static va_t staging_place(const struct host_staging *staging, unsigned n)
 	return (va_t)(uintptr_t)staging->base + n * STAGING_BYTES;
 }
 
-/* A place for pages that will go to `dst`; 0: all are in use. */
-static va_t staging_take(struct host_staging *staging, va_t dst)
+/* The number of a free place; -1: all are in use. */
+static int staging_take(struct host_staging *staging)
 {
-	va_t at = 0;
+	uint64_t used = atomic_load(&staging->used);
 
-	lock_take(&staging->lock);
-	for (unsigned i = 0; i < STAGING_SLOTS && !at; i++) {
-		if (staging->dst[i])
-			continue;
-		staging->dst[i] = dst;
-		at = staging_place(staging, i);
+	while (~used) {
+		int n = __builtin_ctzll(~used);
+
+		if (atomic_compare_exchange_weak(&staging->used, &used,
+						 used | 1ull << n))
+			return n;
 	}
-	lock_drop(&staging->lock);
-	return at;
+	return -1;
 }
 
-/* The number of the place where the pages for `dst` are. */
-static unsigned staging_find(struct host_staging *staging, va_t dst)
-{
-	unsigned i = 0;
-
-	lock_take(&staging->lock);
-	while (i < STAGING_SLOTS && staging->dst[i] != dst)
-		i++;
-	lock_drop(&staging->lock);
-	check(i < STAGING_SLOTS);
-	return i;
-}
-
-/* The place is empty and free again. */
+/* The place is empty, accessible to us, and free. */
 static void staging_drop(struct host_staging *staging, unsigned n)
 {
-	host_advise(range_of(staging_place(staging, n), STAGING_BYTES),
-		    MADV_DONTNEED);
-	lock_take(&staging->lock);
-	staging->dst[n] = 0;
-	lock_drop(&staging->lock);
+	struct range place = range_of(staging_place(staging, n),
+				      STAGING_BYTES);
+
+	host_mprotect(place, ACCESS_READ | ACCESS_WRITE);
+	host_advise(place, MADV_DONTNEED);
+	atomic_fetch_and(&staging->used, ~(1ull << n));
 }
 
 /* ---- write ---- */
@@ -165,7 +149,8 @@ static int64_t write_pages(struct host *h, const struct mmu_fill *f)
 	return err ? err : -EFAULT;
 }
 
-static void write_publish(struct host *h, const struct mmu_fill *f)
+/* Provided pages are inaccessible, by whichever way they came. */
+static void open_pages(struct host *h, const struct mmu_fill *f)
 {
 	if (!f->prot)
 		return;
@@ -187,57 +172,59 @@ static size_t stage_bytes(va_t at, const struct mmu_fill *f)
 				 range_bytes(f->dst));
 }
 
-static int64_t move_pages(struct host *h, const struct mmu_fill *whole)
-{
-	struct mmu_fill part = *whole;
-	va_t at = staging_take(h->staging, part.dst.start);
-	uint64_t done;
-
-	if (!at)
-		return -ENOMEM;
-	if (range_bytes(part.dst) > STAGING_BYTES)
-		part.dst.end = part.dst.start + STAGING_BYTES;
-	done = page_down(stage_bytes(at, &part));
-	if (done)
-		return (int64_t)done;
-	staging_drop(h->staging, staging_find(h->staging, part.dst.start));
-	return -EFAULT;
-}
-
 /*
  * The pages change places; where they were stays mapped. Without
  * MREMAP_DONTUNMAP (Linux 5.7) the place is mapped anew at once.
+ * Returns: 0; -ENOMEM.
  */
-static void move_in(struct range from, va_t dst)
+static int move_in(struct range from, va_t dst)
 {
 	uint64_t bytes = range_bytes(from);
 	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 	long at = raw_call(SYS_mremap, from.start, bytes, bytes,
 			   flags | MREMAP_DONTUNMAP, dst);
 
-	if (at >= 0 || at < -4095)
-		return;
-	raw_call(SYS_mremap, from.start, bytes, bytes, flags, dst);
+	if (at != -EINVAL)
+		return at < 0 && at > -4096 ? -ENOMEM : 0;
+	at = raw_call(SYS_mremap, from.start, bytes, bytes, flags, dst);
+	if (at < 0 && at > -4096)
+		return -ENOMEM;
 	raw_call(SYS_mmap, from.start, bytes, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
 		 0);
+	return 0;
 }
 
-static void move_publish(struct host *h, const struct mmu_fill *f)
+/* Returns: bytes in place, inaccessible; -EFAULT, -ENOMEM. */
+static int64_t move_from(struct range place, const struct mmu_fill *f)
 {
-	unsigned n = staging_find(h->staging, f->dst.start);
-	struct range from =
-		range_of(staging_place(h->staging, n), range_bytes(f->dst));
-	const unsigned usual = ACCESS_READ | ACCESS_WRITE;
+	uint64_t done = page_down(stage_bytes(place.start, f));
+	int err;
 
-	if (f->prot != usual)
-		host_mprotect(from, f->prot);
-	move_in(from, f->dst.start);
-	if (f->prot != usual)
-		host_mprotect(from, usual);
-	staging_drop(h->staging, n);
-	if (!is_guarding(h) && f->prot)
-		runs_opened(h->runs, f->dst);
+	if (!done)
+		return -EFAULT;
+	place.end = place.start + done;
+	err = host_mprotect(place, 0);
+	if (!err)
+		err = move_in(place, f->dst.start);
+	return err ? err : (int64_t)done;
+}
+
+static int64_t move_pages(struct host *h, const struct mmu_fill *whole)
+{
+	struct mmu_fill part = *whole;
+	int n = staging_take(h->staging);
+	int64_t done;
+
+	if (n < 0)
+		return -ENOMEM;
+	if (range_bytes(part.dst) > STAGING_BYTES)
+		part.dst.end = part.dst.start + STAGING_BYTES;
+	done = move_from(range_of(staging_place(h->staging, (unsigned)n),
+				  STAGING_BYTES),
+			 &part);
+	staging_drop(h->staging, (unsigned)n);
+	return done;
 }
 
 /* ---- zero ---- */
@@ -273,9 +260,8 @@ int64_t host_provide(struct mmu *mmu, const struct mmu_fill *f)
 		return -ENOENT;
 	if (f->from == MMU_FROM_ZERO)
 		return (int64_t)range_bytes(f->dst);
-	if (h->choice.publish == HOST_WRITE)
-		return write_pages(h, f);
-	return move_pages(h, f);
+	return h->choice.publish == HOST_WRITE ? write_pages(h, f)
+					       : move_pages(h, f);
 }
 
 void host_publish_pages(struct mmu *mmu, const struct mmu_fill *f)
@@ -284,21 +270,12 @@ void host_publish_pages(struct mmu *mmu, const struct mmu_fill *f)
 
 	if (f->from == MMU_FROM_ZERO)
 		zero_publish(h, f);
-	else if (h->choice.publish == HOST_WRITE)
-		write_publish(h, f);
 	else
-		move_publish(h, f);
+		open_pages(h, f);
 }
 
 void host_retract(struct mmu *mmu, const struct mmu_fill *f)
 {
-	struct host *h = host_of(mmu);
-
-	if (f->from == MMU_FROM_ZERO)
-		return;
-	if (h->choice.publish == HOST_WRITE) {
-		unclose_pages(h, f->dst, f->prot);
-		return;
-	}
-	staging_drop(h->staging, staging_find(h->staging, f->dst.start));
+	if (f->from != MMU_FROM_ZERO)
+		unclose_pages(host_of(mmu), f->dst, f->prot);
 }

@@ -24,6 +24,7 @@
 #define SCRATCH_BYTES (32u << 10)
 #define SCRATCH_STACKS 64
 #define TRAP_WINDOW_NS 50000000ull
+#define TRAP_PROTECTION 2 /* SEGV_ACCERR: mapped, but not so */
 #define TRAP_ERROR_WRITE 2u
 #define TRAP_ERROR_EXEC 16u
 
@@ -48,6 +49,7 @@ static struct {
 	_Atomic uint64_t scratch_used;  /* [a] a bit each */
 	_Atomic uint64_t taken;         /* [a] */
 	_Atomic uint64_t forwarded;     /* [a] */
+	bool is_installed;              /* [I] */
 } trap;
 
 /* ---- scratch stacks ---- */
@@ -120,7 +122,7 @@ static unsigned context_access(const ucontext_t *uc, va_t va)
 	uint64_t code = (uint64_t)uc->uc_mcontext.gregs[REG_ERR];
 	unsigned access = 0;
 
-	if (trap.host->means.fault_code) {
+	if (!trap.host || trap.host->means.fault_code) {
 		if (code & TRAP_ERROR_WRITE)
 			access |= HOST_TRAP_WRITE;
 		if (code & TRAP_ERROR_EXEC)
@@ -137,12 +139,18 @@ static unsigned context_access(const ucontext_t *uc, va_t va)
  * An access that was refused only because memory next to it was being taken
  * over: the mapping permits it now.
  */
-static bool was_in_a_window(va_t va, unsigned access)
+static bool was_in_a_window(const siginfo_t *info, unsigned access)
 {
 	unsigned needs = access & HOST_TRAP_WRITE ? ACCESS_WRITE : ACCESS_READ;
+	va_t va = (va_t)(uintptr_t)info->si_addr;
 	struct mmu_mapping m;
 
-	if (sync_now_ns() - host_last_window_ns() > TRAP_WINDOW_NS)
+	if (!trap.host)
+		return false;
+	/* The code says that protection was the cause, so it has changed since;
+	 * another code may be how this system tells of protection. */
+	if (info->si_code != TRAP_PROTECTION &&
+	    sync_now_ns() - host_last_window_ns() > TRAP_WINDOW_NS)
 		return false;
 	return !host_query(trap.host, va, &m) && m.range.start <= va &&
 	       (m.prot & needs);
@@ -181,7 +189,7 @@ static enum host_verdict decide_fault(struct trap_call *call)
 	verdict = trap.ops.fault(va, access, &wait);
 	if (verdict == HOST_WAIT)
 		return wait_or_bounce(call, &wait);
-	if (verdict == HOST_NOT_OURS && was_in_a_window(va, access))
+	if (verdict == HOST_NOT_OURS && was_in_a_window(call->info, access))
 		return HOST_RETRY;
 	if (verdict != HOST_RETRY && (access & HOST_TRAP_KERNEL)) {
 		context_jump(call->uc, kernel_access_fixup(call->uc));
@@ -247,21 +255,6 @@ static void forward(struct trap_call *call)
 	disposition_deliver(info.si_signo, &info, call->uc, call->sig);
 }
 
-static void on_trap(int sig, siginfo_t *info, void *context)
-{
-	struct bounce_room room;
-	struct trap_call call = { sig, info, context, HOST_NOT_OURS, &room };
-
-	if (info->si_code > 0 && is_copying(context, host_copy_nofault_insn)) {
-		context_jump(context, host_copy_nofault_fixup);
-		return;
-	}
-	atomic_fetch_add_explicit(&trap.taken, 1, memory_order_relaxed);
-	on_scratch(decide, &call);
-	if (call.verdict != HOST_RETRY)
-		forward(&call);
-}
-
 /* ---- any other signal that the program handles ---- */
 
 static void decide_undo(void *arg)
@@ -290,6 +283,28 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	disposition_deliver(sig, info, context, sig);
 }
 
+/* ---- SIGSEGV and SIGBUS ---- */
+
+static void on_trap(int sig, siginfo_t *info, void *context)
+{
+	struct bounce_room room;
+	struct trap_call call = { sig, info, context, HOST_NOT_OURS, &room };
+
+	if (info->si_code <= 0 && !bounce_is_tick(info)) {
+		/* Sent by somebody, not caused by an access. */
+		on_signal(sig, info, context);
+		return;
+	}
+	if (is_copying(context, host_copy_nofault_insn)) {
+		context_jump(context, host_copy_nofault_fixup);
+		return;
+	}
+	atomic_fetch_add_explicit(&trap.taken, 1, memory_order_relaxed);
+	on_scratch(decide, &call);
+	if (call.verdict != HOST_RETRY)
+		forward(&call);
+}
+
 /* ---- installing ---- */
 
 int trap_install(const struct host_trap *ops, struct mmu *mmu)
@@ -297,7 +312,7 @@ int trap_install(const struct host_trap *ops, struct mmu *mmu)
 	void *stacks;
 	int err;
 
-	if (trap.host) {
+	if (trap.is_installed) {
 		/* A fork's child: all is in place but the mmu. */
 		trap.host = host_of(mmu);
 		return 0;
@@ -308,13 +323,19 @@ int trap_install(const struct host_trap *ops, struct mmu *mmu)
 	trap.scratch = stacks;
 	trap.ops = *ops;
 	trap.host = host_of(mmu);
+	trap.is_installed = true;
 	trap_after_fork();
 	return disposition_install(on_trap, on_signal);
 }
 
 bool trap_is_installed(void)
 {
-	return trap.host != NULL;
+	return trap.is_installed;
+}
+
+void trap_forget_mmu(void)
+{
+	trap.host = NULL;
 }
 
 void trap_counts(uint64_t *taken, uint64_t *forwarded)
