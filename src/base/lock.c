@@ -110,7 +110,7 @@ void lock_drop(struct lock *l)
 	word = atomic_exchange_explicit(&l->word, 0, memory_order_release);
 	check(word != 0);
 	if (word & LOCK_WAITERS)
-		raw_call(SYS_futex, &l->word, FUTEX_WAKE, 1);
+		raw_call(SYS_futex, &l->word, FUTEX_WAKE | sync_futex_scope, 1);
 }
 
 bool lock_is_mine(const struct lock *l)

@@ -16,6 +16,13 @@
 #define NS_PER_S ((uint64_t)1000 * 1000 * 1000)
 #define CPU_WORDS 128
 
+uint32_t sync_futex_scope = FUTEX_PRIVATE_FLAG;
+
+void sync_share_words(void)
+{
+	sync_futex_scope = 0;
+}
+
 /* An absolute deadline, so that a wait begun anew does not grow longer. */
 static int wait_until(_Atomic uint32_t *word, uint32_t seen,
 		      const struct timespec *deadline)
@@ -25,7 +32,8 @@ static int wait_until(_Atomic uint32_t *word, uint32_t seen,
 	for (;;) {
 		if (atomic_load(word) != seen)
 			return 0;
-		ret = raw_call(SYS_futex, word, FUTEX_WAIT_BITSET, seen,
+		ret = raw_call(SYS_futex, word,
+			       FUTEX_WAIT_BITSET | sync_futex_scope, seen,
 			       deadline, NULL, FUTEX_BITSET_MATCH_ANY);
 		if (ret == -EINTR || ret == -ETIMEDOUT)
 			return atomic_load(word) != seen ? 0 : (int)ret;
@@ -48,7 +56,7 @@ int sync_wait_change(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns)
 
 void sync_wake_all(_Atomic uint32_t *word)
 {
-	raw_call(SYS_futex, word, FUTEX_WAKE, INT_MAX);
+	raw_call(SYS_futex, word, FUTEX_WAKE | sync_futex_scope, INT_MAX);
 }
 
 uint64_t sync_now_ns(void)

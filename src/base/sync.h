@@ -117,6 +117,18 @@ bool sync_is_dead(uint32_t tid);
 void sync_share_threads(void);
 
 /*
+ * FUTEX_PRIVATE_FLAG while all who wait share this process' memory; 0 once
+ * sync_share_words() was called. For those who make the call themselves.
+ */
+extern uint32_t sync_futex_scope;
+
+/*
+ * Words may be waited for by other processes from now on. Called while nobody
+ * waits. Shared words cost a look-up of their page at each call.
+ */
+void sync_share_words(void);
+
+/*
  * Sleeps until `*word` differs from `seen`, or `timeout_ns` passed (negative:
  * for ever), or a signal came.
  *

@@ -37,6 +37,7 @@ bool thread_is_shared(void)
 static THREAD_LOCAL _Atomic uint64_t cached;
 
 #define TID_BITS 24
+#define TID_MASK ((1ull << TID_BITS) - 1)
 #define STACK_BITS 33
 #define STACK_BLOCK_SHIFT 14
 
@@ -53,6 +54,15 @@ static uint64_t cache_key(uint32_t epoch)
 {
 	return stack_block() << TID_BITS |
 	       (uint64_t)epoch << (TID_BITS + STACK_BITS);
+}
+
+/* The same epoch, and the same stack block or one next to it: calls nest. */
+static bool is_believed(uint64_t word, uint32_t epoch)
+{
+	uint64_t step = cache_key(epoch) - (word & ~TID_MASK);
+	const uint64_t block = 1ull << TID_BITS;
+
+	return step + block <= 2 * block;
 }
 
 void sync_share_threads(void)
@@ -117,13 +127,13 @@ uint32_t sync_self(void)
 	_Atomic uint32_t *page =
 		atomic_load_explicit(&epoch_page, memory_order_acquire);
 	uint64_t word = atomic_load_explicit(&cached, memory_order_relaxed);
-	uint32_t tid = (uint32_t)(word & ((1u << TID_BITS) - 1));
+	uint32_t tid = (uint32_t)(word & TID_MASK);
 	uint32_t epoch;
 
 	if (!page || !tid)
 		return sync_ask_self();
 	epoch = atomic_load_explicit(page, memory_order_relaxed);
-	if (!epoch || (cache_key(epoch) | tid) != word)
+	if (!epoch || !is_believed(word, epoch))
 		return sync_ask_self();
 	return tid;
 }

@@ -197,7 +197,7 @@ int mmu_soft_create(struct mmu **out) must_check;
 #define MMU_TLB_ENTRIES 256
 
 struct mmu_tlb_entry {
-	va_t page;       /* page address | ACCESS_* that hit; 0: empty */
+	va_t tag;        /* page and rights (mmu/tlb.h); 0: empty */
 	uint8_t *bytes;  /* the frame */
 };
 
@@ -208,8 +208,10 @@ struct mmu_tlb_entry {
  */
 struct mmu_tlb {
 	_Atomic uint32_t busy;       /* [a] 1 while an access uses an entry */
+	bool has_barrier;            /* [I] membarrier(2) works */
 	_Atomic uint64_t generation; /* [a] of the entries; compared with
 				      * the mmu's */
+	const _Atomic uint64_t *newest; /* [I] where the mmu's is */
 	struct mmu_tlb_entry entries[MMU_TLB_ENTRIES]; /* [owner thread] */
 	struct mmu_tlb *next;        /* [mmu's lock] its list of TLBs */
 };
@@ -226,7 +228,8 @@ void mmu_soft_detach(struct mmu *mmu, struct mmu_tlb *tlb);
  * Between these two, an entry returned is good to use.
  *
  * enter returns the bytes of the page of `va` when the TLB has it for
- * `access`, else NULL (and the caller still calls leave). Under 5 ns.
+ * `access`, else NULL (and the caller still calls leave). mmu/tlb.h has the
+ * same for aligned words, inline.
  * Context: any.
  */
 uint8_t *mmu_soft_enter(struct mmu *mmu, struct mmu_tlb *tlb, va_t va,

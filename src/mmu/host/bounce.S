@@ -37,7 +37,7 @@ bounce_begin:
 .Lsleep:
 	mov	$BOUNCE_NR_FUTEX, %eax
 	mov	%rbx, %rdi
-	xor	%esi, %esi
+	mov	sync_futex_scope(%rip), %esi
 	mov	%r12d, %edx
 	lea	BOUNCE_TIMEOUT(%rsp), %r10
 	syscall

@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/raw.h"
+#include "mmu/tlb.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -40,6 +41,8 @@ void mmu_soft_attach(struct mmu *mmu, struct mmu_tlb *tlb)
 
 	atomic_store(&tlb->busy, 0);
 	atomic_store(&tlb->generation, 0);
+	tlb->has_barrier = soft->has_barrier;
+	tlb->newest = &soft->generation;
 	lock_take(&soft->lock);
 	tlb->next = soft->tlbs;
 	soft->tlbs = tlb;
@@ -60,34 +63,17 @@ void mmu_soft_detach(struct mmu *mmu, struct mmu_tlb *tlb)
 	lock_drop(&soft->lock);
 }
 
-static struct mmu_tlb_entry *entry_of(struct mmu_tlb *tlb, va_t va)
-{
-	return &tlb->entries[(va >> PAGE_SHIFT) % MMU_TLB_ENTRIES];
-}
-
 uint8_t *mmu_soft_enter(struct mmu *mmu, struct mmu_tlb *tlb, va_t va,
 			unsigned access)
 {
-	struct mmu_soft *soft = soft_of(mmu);
-	const struct mmu_tlb_entry *entry = entry_of(tlb, va);
-	va_t want = page_down(va) | access;
-
-	if (soft->has_barrier)
-		atomic_store_explicit(&tlb->busy, 1, memory_order_relaxed);
-	else
-		atomic_exchange(&tlb->busy, 1);
-	atomic_signal_fence(memory_order_seq_cst);
-	if (atomic_load(&soft->generation) !=
-	    atomic_load_explicit(&tlb->generation, memory_order_relaxed))
-		return NULL;
-	/* An empty entry has no access bit, and `want` has one. */
-	return (entry->page & (PAGE_MASK | access)) == want ? entry->bytes :
-							      NULL;
+	check_more(tlb->newest == &soft_of(mmu)->generation);
+	mmu_tlb_enter(tlb);
+	return mmu_tlb_find(tlb, page_down(va), access, 1);
 }
 
 void mmu_soft_leave(struct mmu_tlb *tlb)
 {
-	atomic_store_explicit(&tlb->busy, 0, memory_order_release);
+	mmu_tlb_leave(tlb);
 }
 
 uint64_t mmu_soft_generation(struct mmu *mmu)
@@ -100,7 +86,7 @@ uint64_t mmu_soft_generation(struct mmu *mmu)
 void mmu_soft_cache(struct mmu_tlb *tlb, va_t va, unsigned access,
 		    uint8_t *bytes, uint64_t generation)
 {
-	struct mmu_tlb_entry *entry = entry_of(tlb, va);
+	struct mmu_tlb_entry *entry = mmu_tlb_entry_of(tlb, va);
 	uint64_t cached = atomic_load_explicit(&tlb->generation,
 					       memory_order_relaxed);
 
@@ -112,7 +98,7 @@ void mmu_soft_cache(struct mmu_tlb *tlb, va_t va, unsigned access,
 		atomic_store_explicit(&tlb->generation, generation,
 				      memory_order_relaxed);
 	}
-	entry->page = page_down(va) | access;
+	entry->tag = page_down(va) | mmu_tlb_rights(access);
 	entry->bytes = bytes;
 }
 
