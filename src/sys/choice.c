@@ -166,7 +166,9 @@ bool sys_prefers_kernel(const char **why)
 
 	if (!why)
 		why = &unused;
-	*why = "POLYFAULT_WORLD says so";
+	*why = kernel_is_denied() ? "the kernel's userfaultfd is denied "
+				    "(--deny-kernel)"
+				  : "POLYFAULT_WORLD says so";
 	if (c->asked_world != PF_WORLD_AUTO)
 		return c->asked_world == PF_WORLD_KERNEL;
 	*why = "another profile than the kernel's was asked for";
