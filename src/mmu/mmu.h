@@ -196,8 +196,9 @@ int mmu_soft_create(struct mmu **out) must_check;
 
 #define MMU_TLB_ENTRIES 256
 
+/* The tags' order is that of ACCESS_*. What a tag says: mmu/tlb.h. */
 struct mmu_tlb_entry {
-	va_t tag;        /* page and rights (mmu/tlb.h); 0: empty */
+	va_t tags[3];    /* the page, where the right is there */
 	uint8_t *bytes;  /* the frame */
 };
 
@@ -208,10 +209,11 @@ struct mmu_tlb_entry {
  */
 struct mmu_tlb {
 	_Atomic uint32_t busy;       /* [a] 1 while an access uses an entry */
-	bool has_barrier;            /* [I] membarrier(2) works */
 	_Atomic uint64_t generation; /* [a] of the entries; compared with
 				      * the mmu's */
-	const _Atomic uint64_t *newest; /* [I] where the mmu's is */
+	const _Atomic uint64_t *newest; /* [I] the mmu's; where an accessor
+					 * must fence, one that never is
+					 * the entries' */
 	struct mmu_tlb_entry entries[MMU_TLB_ENTRIES]; /* [owner thread] */
 	struct mmu_tlb *next;        /* [mmu's lock] its list of TLBs */
 };

@@ -2,15 +2,17 @@
 /*
  * Accesses through the tables: what the hardware does elsewhere.
  *
- * An access that hits the TLB takes no lock. One that misses looks under
- * map_lock for a translation to cache, and when the table has none to give,
- * faults, perhaps sleeps, and begins again.
+ * An access that hits the TLB takes no lock, and where it is an aligned word
+ * makes no call. One that misses looks under map_lock for a translation to
+ * cache, and when the table has none to give, faults, perhaps sleeps, and
+ * begins again.
  */
 #include "space/vma.h"
 
 #include "base/check.h"
 #include "base/heap.h"
 #include "base/mem.h"
+#include "mmu/tlb.h"
 
 #include <errno.h>
 
@@ -170,89 +172,124 @@ static bool cpu_translate(struct space_cpu *cpu, va_t va, unsigned right)
 	return is_there;
 }
 
+/* A condition that the compiler shall make the straight path. */
+#define is_usual(condition) __builtin_expect((condition), true)
+
 typedef uint16_t __attribute__((may_alias)) word16;
 typedef uint32_t __attribute__((may_alias)) word32;
 typedef uint64_t __attribute__((may_alias)) word64;
 
-/* One store for an aligned word, so that nobody sees half of it. */
-static void bytes_store(uint8_t *dst, const uint8_t *src, size_t n)
+/* A word is moved by one load and one store: nobody sees half of it. */
+static bool is_word(size_t n)
+{
+	return n == 1 || n == 2 || n == 4 || n == 8;
+}
+
+/* `dst` is aligned; `src` need not be. */
+static inline void word_store(uint8_t *dst, const uint8_t *src, size_t n)
 {
 	word64 w64;
 	word32 w32;
 	word16 w16;
 
-	if (n == 8 && (uintptr_t)dst % 8 == 0) {
+	if (n == 8) {
 		__builtin_memcpy(&w64, src, sizeof(w64));
 		__atomic_store_n((word64 *)(void *)dst, w64, __ATOMIC_RELEASE);
-	} else if (n == 4 && (uintptr_t)dst % 4 == 0) {
+	} else if (n == 4) {
 		__builtin_memcpy(&w32, src, sizeof(w32));
 		__atomic_store_n((word32 *)(void *)dst, w32, __ATOMIC_RELEASE);
-	} else if (n == 2 && (uintptr_t)dst % 2 == 0) {
+	} else if (n == 2) {
 		__builtin_memcpy(&w16, src, sizeof(w16));
 		__atomic_store_n((word16 *)(void *)dst, w16, __ATOMIC_RELEASE);
-	} else if (n == 1) {
-		__atomic_store_n(dst, *src, __ATOMIC_RELEASE);
 	} else {
-		mem_copy(dst, src, n);
+		__atomic_store_n(dst, *src, __ATOMIC_RELEASE);
 	}
+}
+
+/* `src` is aligned; `dst` need not be. */
+static inline void word_load(uint8_t *dst, const uint8_t *src, size_t n)
+{
+	word64 w64;
+	word32 w32;
+	word16 w16;
+
+	if (n == 8) {
+		w64 = __atomic_load_n((const word64 *)(const void *)src,
+				      __ATOMIC_ACQUIRE);
+		__builtin_memcpy(dst, &w64, sizeof(w64));
+	} else if (n == 4) {
+		w32 = __atomic_load_n((const word32 *)(const void *)src,
+				      __ATOMIC_ACQUIRE);
+		__builtin_memcpy(dst, &w32, sizeof(w32));
+	} else if (n == 2) {
+		w16 = __atomic_load_n((const word16 *)(const void *)src,
+				      __ATOMIC_ACQUIRE);
+		__builtin_memcpy(dst, &w16, sizeof(w16));
+	} else {
+		*dst = __atomic_load_n(src, __ATOMIC_ACQUIRE);
+	}
+}
+
+static void bytes_store(uint8_t *dst, const uint8_t *src, size_t n)
+{
+	if (is_word(n) && ((uintptr_t)dst & (n - 1)) == 0)
+		word_store(dst, src, n);
+	else
+		mem_copy(dst, src, n);
 }
 
 static void bytes_load(uint8_t *dst, const uint8_t *src, size_t n)
 {
-	word64 w64;
-	word32 w32;
-	word16 w16;
-
-	if (n == 8 && (uintptr_t)src % 8 == 0) {
-		w64 = __atomic_load_n((const word64 *)(const void *)src,
-				      __ATOMIC_ACQUIRE);
-		__builtin_memcpy(dst, &w64, sizeof(w64));
-	} else if (n == 4 && (uintptr_t)src % 4 == 0) {
-		w32 = __atomic_load_n((const word32 *)(const void *)src,
-				      __ATOMIC_ACQUIRE);
-		__builtin_memcpy(dst, &w32, sizeof(w32));
-	} else if (n == 2 && (uintptr_t)src % 2 == 0) {
-		w16 = __atomic_load_n((const word16 *)(const void *)src,
-				      __ATOMIC_ACQUIRE);
-		__builtin_memcpy(dst, &w16, sizeof(w16));
-	} else if (n == 1) {
-		*dst = __atomic_load_n(src, __ATOMIC_ACQUIRE);
-	} else {
+	if (is_word(n) && ((uintptr_t)src & (n - 1)) == 0)
+		word_load(dst, src, n);
+	else
 		mem_copy(dst, src, n);
-	}
 }
 
 /*
- * The fast path: bytes inside one page, as one access, if the TLB has it. An
- * access over the end of a page is left to the slow path, which cuts it.
+ * The fast path: an aligned word, if the TLB has its page. The length is a
+ * constant of each call, so that nothing is left of the choices above.
  */
-static bool load_hits(struct space_cpu *cpu, va_t va, uint8_t *dst, size_t n)
+static inline __attribute__((always_inline)) bool
+load_word(struct space_cpu *cpu, va_t va, uint8_t *dst, size_t n)
 {
-	uint64_t offset = va & (PAGE_BYTES - 1);
-	uint8_t *bytes;
+	bool hits;
 
-	if (n > PAGE_BYTES - offset)
-		return false;
-	bytes = mmu_soft_enter(cpu->space->home.mmu, &cpu->tlb, va,
-			       ACCESS_READ);
-	if (bytes)
-		bytes_load(dst, bytes + offset, n);
-	mmu_soft_leave(&cpu->tlb);
-	return bytes != NULL;
+	mmu_tlb_enter(&cpu->tlb);
+	hits = mmu_tlb_hits(&cpu->tlb, va, ACCESS_READ, n);
+	if (is_usual(hits))
+		word_load(dst, mmu_tlb_byte(&cpu->tlb, va), n);
+	mmu_tlb_leave(&cpu->tlb);
+	return hits;
 }
 
-static bool store_hits(struct space_cpu *cpu, va_t va, const uint8_t *src,
-		       size_t n)
+static inline __attribute__((always_inline)) bool
+store_word(struct space_cpu *cpu, va_t va, const uint8_t *src, size_t n)
 {
-	uint64_t offset = va & (PAGE_BYTES - 1);
-	uint8_t *bytes;
+	bool hits;
 
-	if (n > PAGE_BYTES - offset)
-		return false;
-	bytes = mmu_soft_enter(cpu->space->home.mmu, &cpu->tlb, va,
-			       ACCESS_WRITE);
-	if (bytes)
-		bytes_store(bytes + offset, src, n);
+	mmu_tlb_enter(&cpu->tlb);
+	hits = mmu_tlb_hits(&cpu->tlb, va, ACCESS_WRITE, n);
+	if (is_usual(hits))
+		word_store(mmu_tlb_byte(&cpu->tlb, va), src, n);
+	mmu_tlb_leave(&cpu->tlb);
+	return hits;
+}
+
+/* Bytes inside one page, as one access, if the TLB has it. */
+static bool part_hits(struct space_cpu *cpu, const struct transfer *t)
+{
+	unsigned right = t->into ? ACCESS_READ : ACCESS_WRITE;
+	uint8_t *bytes = mmu_soft_enter(cpu->space->home.mmu, &cpu->tlb, t->va,
+					right);
+
+	if (bytes) {
+		bytes += t->va & (PAGE_BYTES - 1);
+		if (t->into)
+			bytes_load(t->into, bytes, t->n);
+		else
+			bytes_store(bytes, t->from, t->n);
+	}
 	mmu_soft_leave(&cpu->tlb);
 	return bytes != NULL;
 }
@@ -265,8 +302,7 @@ static int cpu_move(struct space_cpu *cpu, const struct transfer *t)
 	int err;
 
 	for (;;) {
-		if (t->into ? load_hits(cpu, t->va, t->into, t->n) :
-			      store_hits(cpu, t->va, t->from, t->n))
+		if (part_hits(cpu, t))
 			return 0;
 		if (cpu_translate(cpu, t->va, right))
 			continue;
@@ -287,43 +323,81 @@ static void transfer_advance(struct transfer *t, size_t n)
 		t->from += n;
 }
 
-/* Kept out of the fast path, which then needs few registers. */
-static __attribute__((noinline)) int
-cpu_move_all(struct space_cpu *cpu, struct transfer t, va_t *fault_va)
+static int cpu_move_all(struct space_cpu *cpu, struct transfer *t,
+			va_t *fault_va)
 {
 	struct transfer part;
 	int err;
 
-	while (t.n) {
-		part = t;
-		part.n = in_page(t.va, t.n);
+	while (t->n) {
+		part = *t;
+		part.n = in_page(t->va, t->n);
 		err = cpu_move(cpu, &part);
 		if (err) {
 			if (fault_va)
-				*fault_va = t.va;
+				*fault_va = t->va;
 			return err;
 		}
-		transfer_advance(&t, part.n);
+		transfer_advance(t, part.n);
 	}
 	return 0;
+}
+
+/*
+ * All that is not a hit of an aligned word. Kept out of the fast path, and
+ * with the same parameters, so that it is left by a jump.
+ */
+static __attribute__((noinline)) int
+load_slow(struct space_cpu *cpu, va_t va, void *dst, size_t n, va_t *fault_va)
+{
+	struct transfer t = { va, dst, NULL, n };
+
+	return cpu_move_all(cpu, &t, fault_va);
+}
+
+static __attribute__((noinline)) int
+store_slow(struct space_cpu *cpu, va_t va, const void *src, size_t n,
+	   va_t *fault_va)
+{
+	struct transfer t = { va, NULL, src, n };
+
+	return cpu_move_all(cpu, &t, fault_va);
 }
 
 int space_load(struct space_cpu *cpu, va_t va, void *dst, size_t n,
 	       va_t *fault_va)
 {
-	if (load_hits(cpu, va, dst, n))
+	bool hits;
+
+	if (is_usual(n == 8))
+		hits = load_word(cpu, va, dst, 8);
+	else if (n == 4)
+		hits = load_word(cpu, va, dst, 4);
+	else if (n == 2)
+		hits = load_word(cpu, va, dst, 2);
+	else
+		hits = n == 1 && load_word(cpu, va, dst, 1);
+	if (is_usual(hits))
 		return 0;
-	return cpu_move_all(cpu, (struct transfer){ va, dst, NULL, n },
-			    fault_va);
+	return load_slow(cpu, va, dst, n, fault_va);
 }
 
 int space_store(struct space_cpu *cpu, va_t va, const void *src, size_t n,
 		va_t *fault_va)
 {
-	if (store_hits(cpu, va, src, n))
+	bool hits;
+
+	if (is_usual(n == 8))
+		hits = store_word(cpu, va, src, 8);
+	else if (n == 4)
+		hits = store_word(cpu, va, src, 4);
+	else if (n == 2)
+		hits = store_word(cpu, va, src, 2);
+	else
+		hits = n == 1 && store_word(cpu, va, src, 1);
+	if (is_usual(hits))
 		return 0;
-	return cpu_move_all(cpu, (struct transfer){ va, NULL, src, n },
-			    fault_va);
+	return store_slow(cpu, va, src, n, fault_va);
 }
 
 /* ---- a system call's accesses ---- */

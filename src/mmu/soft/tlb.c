@@ -27,6 +27,8 @@
 
 #define SHOOT_SPINS 200
 #define SHOOT_NAP_NS ((int64_t)50 * 1000)
+/* All ones, as bytes and as a tag. */
+#define NO_PAGE (~(va_t)0)
 #define ACCESS_BITS (ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC)
 
 bool soft_barrier_register(void)
@@ -35,14 +37,16 @@ bool soft_barrier_register(void)
 			MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0) == 0;
 }
 
+/* What an entry's generation never is. */
+static const _Atomic uint64_t no_generation = UINT64_MAX;
+
 void mmu_soft_attach(struct mmu *mmu, struct mmu_tlb *tlb)
 {
 	struct mmu_soft *soft = soft_of(mmu);
 
 	atomic_store(&tlb->busy, 0);
 	atomic_store(&tlb->generation, 0);
-	tlb->has_barrier = soft->has_barrier;
-	tlb->newest = &soft->generation;
+	tlb->newest = soft->has_barrier ? &soft->generation : &no_generation;
 	lock_take(&soft->lock);
 	tlb->next = soft->tlbs;
 	soft->tlbs = tlb;
@@ -66,9 +70,16 @@ void mmu_soft_detach(struct mmu *mmu, struct mmu_tlb *tlb)
 uint8_t *mmu_soft_enter(struct mmu *mmu, struct mmu_tlb *tlb, va_t va,
 			unsigned access)
 {
-	check_more(tlb->newest == &soft_of(mmu)->generation);
+	struct mmu_soft *soft = soft_of(mmu);
+	const struct mmu_tlb_entry *entry = mmu_tlb_entry_of(tlb, va);
+
 	mmu_tlb_enter(tlb);
-	return mmu_tlb_find(tlb, page_down(va), access, 1);
+	if (!soft->has_barrier)
+		atomic_exchange(&tlb->busy, 1);
+	if (atomic_load(&soft->generation) !=
+	    atomic_load_explicit(&tlb->generation, memory_order_relaxed))
+		return NULL;
+	return mmu_tlb_differs(entry, va, access, 1) ? NULL : entry->bytes;
 }
 
 void mmu_soft_leave(struct mmu_tlb *tlb)
@@ -94,11 +105,12 @@ void mmu_soft_cache(struct mmu_tlb *tlb, va_t va, unsigned access,
 	if (generation < cached)
 		return;
 	if (generation > cached) {
-		mem_set(tlb->entries, 0, sizeof(tlb->entries));
+		mem_set(tlb->entries, 0xff, sizeof(tlb->entries));
 		atomic_store_explicit(&tlb->generation, generation,
 				      memory_order_relaxed);
 	}
-	entry->tag = page_down(va) | mmu_tlb_rights(access);
+	for (unsigned i = 0; i < array_len(entry->tags); i++)
+		entry->tags[i] = access & 1u << i ? page_down(va) : NO_PAGE;
 	entry->bytes = bytes;
 }
 
