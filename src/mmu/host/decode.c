@@ -78,6 +78,7 @@ static bool one_byte_writes(const struct decoded *d)
 	case 0xc6: case 0xc7:            /* mov immediate */
 	case 0xd0: case 0xd1: case 0xd2: case 0xd3:
 	case 0xe8:                       /* call pushes */
+	case 0x68: case 0x6a: case 0x9c: case 0xc8: /* push, pushf, enter */
 	case 0x6c: case 0x6d:            /* ins */
 		return true;
 	case 0xf6: case 0xf7: /* group 3: not, neg */
@@ -139,6 +140,9 @@ bool decode_is_write(const ucontext_t *uc, va_t va)
 
 	if (d.map == 0 && (d.opcode == 0xa4 || d.opcode == 0xa5)) /* movs */
 		return page_down((va_t)regs[REG_RDI]) == page_down(va);
+	/* Indirect call and push read one operand and write another. */
+	if (d.map == 0 && d.opcode == 0xff && (d.reg >> 1 == 1 || d.reg == 6))
+		return page_down((va_t)regs[REG_RSP] - 8) == page_down(va);
 	if (d.map == 0)
 		return one_byte_writes(&d);
 	if (d.map == 1)
