@@ -10,6 +10,8 @@
 
 #include <errno.h>
 
+#define AHEAD_LEAST 16u
+
 /* The mapping's length; 0 when there would be too many numbers. */
 static size_t layout(uint64_t frames, size_t *meta_at, size_t *pages_at)
 {
@@ -38,11 +40,13 @@ int frame_arena_create(struct mmu *mmu, uint64_t bytes,
 	if (err)
 		return err;
 	arena = base;
+	arena->mmu = mmu;
 	lock_init(&arena->lock, RANK_FRAME);
 	arena->meta = (struct frame *)((char *)base + meta_at);
 	arena->pages = (uint8_t *)base + pages_at;
 	arena->end = (uint32_t)frames + FRAME_FIRST;
 	arena->brk = FRAME_FIRST;
+	arena->ready = FRAME_FIRST;
 	arena->meta[FRAME_ZERO_PAGE.n].flags = FRAME_UPTODATE;
 	*out = arena;
 	return 0;
@@ -64,6 +68,40 @@ static uint64_t *count_of(struct frame_arena *arena, unsigned flags)
 	return flags & FRAME_TABLE ? &arena->tables : &arena->used;
 }
 
+/* How many pages from the brk on are populated at once. Locks: F held. */
+static uint32_t ahead_pages(const struct frame_arena *arena)
+{
+	uintptr_t at = (uintptr_t)arena->pages +
+		       ((uintptr_t)arena->brk << PAGE_SHIFT);
+	uint32_t in_huge = (uint32_t)((HUGE_BYTES - (at & (HUGE_BYTES - 1))) >>
+				      PAGE_SHIFT);
+	uint32_t pages = arena->brk < AHEAD_LEAST ? AHEAD_LEAST : arena->brk;
+
+	if (pages > in_huge)
+		pages = in_huge;
+	if (pages > arena->end - arena->brk)
+		pages = arena->end - arena->brk;
+	return pages;
+}
+
+/*
+ * As many pages again as there are, so that a small space stays small, up to
+ * the end of a huge page: a fault for each costs more than to fill it.
+ *
+ * Locks: F held.
+ */
+static void populate_ahead(struct frame_arena *arena)
+{
+	struct mmu *mmu = arena->mmu;
+	uint32_t pages = ahead_pages(arena);
+
+	arena->ready = arena->brk + pages;
+	if (mmu->ops->populate)
+		mmu->ops->populate(mmu, arena->pages + ((size_t)arena->brk
+							<< PAGE_SHIFT),
+				   (size_t)pages << PAGE_SHIFT);
+}
+
 /* Locks: F held. Returns: 0 when there is none. */
 static uint32_t take_number(struct frame_arena *arena)
 {
@@ -74,7 +112,11 @@ static uint32_t take_number(struct frame_arena *arena)
 		arena->free = arena->meta[n].next;
 		return n;
 	}
-	return arena->brk < arena->end ? arena->brk++ : 0;
+	if (arena->brk == arena->end)
+		return 0;
+	if (arena->brk == arena->ready)
+		populate_ahead(arena);
+	return arena->brk++;
 }
 
 struct pfn frame_alloc(struct frame_arena *arena, unsigned flags)

@@ -18,10 +18,12 @@
 /* [I] immutable  [F] lock */
 struct frame_arena {
 	struct lock lock;      /* [a] rank frame */
+	struct mmu *mmu;       /* [I] */
 	struct frame *meta;    /* [I] */
 	uint8_t *pages;        /* [I] */
 	uint32_t end;          /* [I] one past the highest number */
 	uint32_t brk;          /* [F] lowest number never handed out */
+	uint32_t ready;        /* [F] lowest number not populated ahead */
 	uint32_t free;         /* [F] free list by number, last in first out */
 	uint64_t used;         /* [F] without tables */
 	uint64_t tables;       /* [F] */

@@ -80,6 +80,13 @@ struct mmu_ops {
 	int (*arena)(struct mmu *mmu, size_t bytes, void **base);
 
 	/*
+	 * Pages of an arena are about to be written, and may as well be
+	 * populated at once. NULL: each is when it is touched.
+	 * Context: trap.
+	 */
+	void (*populate)(struct mmu *mmu, void *at, size_t bytes);
+
+	/*
 	 * No thread uses, or will use, a cached translation of the range that
 	 * was made before this call (soft), and has finished any access that
 	 * did. Native: nothing to do.

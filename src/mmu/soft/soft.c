@@ -6,8 +6,11 @@
 
 #include "base/check.h"
 #include "base/heap.h"
+#include "base/raw.h"
 
 #include <errno.h>
+#include <linux/mman.h>
+#include <sys/syscall.h>
 
 static void soft_destroy(struct mmu *mmu)
 {
@@ -45,11 +48,27 @@ static int soft_arena(struct mmu *mmu, size_t bytes, void **base)
 	return 0;
 }
 
+/*
+ * A huge page is one fault where there would be 512, and one translation.
+ * Where the system grants neither, the pages are populated as they are touched.
+ */
+static void soft_populate(struct mmu *mmu, void *at, size_t bytes)
+{
+	bool is_huge = bytes == HUGE_BYTES &&
+		       ((uintptr_t)at & (HUGE_BYTES - 1)) == 0;
+
+	(void)mmu;
+	if (is_huge)
+		raw_call(SYS_madvise, at, bytes, MADV_HUGEPAGE);
+	raw_call(SYS_madvise, at, bytes, MADV_POPULATE_WRITE);
+}
+
 static const struct mmu_ops soft_ops = {
 	.name = "soft",
 	.batch_pages = 1,
 	.destroy = soft_destroy,
 	.arena = soft_arena,
+	.populate = soft_populate,
 	.shoot = soft_shoot,
 };
 
