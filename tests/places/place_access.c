@@ -28,87 +28,88 @@ struct access {
 	{ \
 		__asm__ volatile(__VA_ARGS__ : "memory", "cc", "rax", "rbx", \
 				 "rcx", "rdx", "rsi", "rdi", "r10", "xmm1"); \
-	}
+	} \
+	struct access /* takes the semicolon */
 #define USES(text) text : : "r"(p), "r"(room)
 
 /* Operand 0 is the page, operand 1 memory that is there. */
-ASM(store_byte, USES("movb %%al, (%0)"))
-ASM(store_quad, USES("movq %%rax, (%0)"))
-ASM(store_high_reg, USES("mov %0, %%r10; movq %%rax, 8(%%r10)"))
-ASM(store_word, USES("movw $1, (%0)"))
-ASM(store_imm, USES("movl $7, 4(%0)"))
-ASM(movs_to, USES("mov %0, %%rdi; mov %1, %%rsi; movsb"))
+ASM(store_byte, USES("movb %%al, (%0)"));
+ASM(store_quad, USES("movq %%rax, (%0)"));
+ASM(store_high_reg, USES("mov %0, %%r10; movq %%rax, 8(%%r10)"));
+ASM(store_word, USES("movw $1, (%0)"));
+ASM(store_imm, USES("movl $7, 4(%0)"));
+ASM(movs_to, USES("mov %0, %%rdi; mov %1, %%rsi; movsb"));
 ASM(rep_movs_to, USES("mov %0, %%rdi; mov %1, %%rsi; mov $32, %%ecx;"
-		      "rep movsb"))
-ASM(stosb, USES("mov %0, %%rdi; stosb"))
-ASM(rep_stosq, USES("mov %0, %%rdi; mov $8, %%ecx; rep stosq"))
-ASM(xchg, USES("xchg %%eax, (%0)"))
-ASM(cmpxchg, USES("lock cmpxchg %%ecx, (%0)"))
-ASM(cmpxchg16b, USES("lock cmpxchg16b (%0)"))
-ASM(xadd, USES("lock xadd %%rax, (%0)"))
-ASM(add_to, USES("addl %%ecx, (%0)"))
-ASM(add_imm_to, USES("lock addl $1, (%0)"))
-ASM(inc, USES("lock incl (%0)"))
-ASM(neg, USES("negl (%0)"))
-ASM(shl, USES("shll $1, (%0)"))
-ASM(bts, USES("lock btsl $3, (%0)"))
-ASM(setcc, USES("sete (%0)"))
-ASM(movaps_to, USES("movaps %%xmm1, (%0)"))
-ASM(movups_to, USES("movups %%xmm1, (%0)"))
-ASM(movdqa_to, USES("movdqa %%xmm1, (%0)"))
-ASM(movntdq, USES("movntdq %%xmm1, (%0)"))
-ASM(movnti, USES("movnti %%rax, (%0)"))
-ASM(movq_to, USES("movq %%xmm1, (%0)"))
-ASM(movd_to, USES("movd %%xmm1, (%0)"))
-ASM(movss_to, USES("movss %%xmm1, (%0)"))
-ASM(fst, USES("fld1; fstpl (%0)"))
-ASM(vmovups_to, USES("vmovups %%ymm1, (%0)"))
-ASM(vmovdqu_to, USES("vmovdqu %%xmm1, (%0)"))
-ASM(vextract_to, USES("vextracti128 $1, %%ymm1, (%0)"))
+		      "rep movsb"));
+ASM(stosb, USES("mov %0, %%rdi; stosb"));
+ASM(rep_stosq, USES("mov %0, %%rdi; mov $8, %%ecx; rep stosq"));
+ASM(xchg, USES("xchg %%eax, (%0)"));
+ASM(cmpxchg, USES("lock cmpxchg %%ecx, (%0)"));
+ASM(cmpxchg16b, USES("lock cmpxchg16b (%0)"));
+ASM(xadd, USES("lock xadd %%rax, (%0)"));
+ASM(add_to, USES("addl %%ecx, (%0)"));
+ASM(add_imm_to, USES("lock addl $1, (%0)"));
+ASM(inc, USES("lock incl (%0)"));
+ASM(neg, USES("negl (%0)"));
+ASM(shl, USES("shll $1, (%0)"));
+ASM(bts, USES("lock btsl $3, (%0)"));
+ASM(setcc, USES("sete (%0)"));
+ASM(movaps_to, USES("movaps %%xmm1, (%0)"));
+ASM(movups_to, USES("movups %%xmm1, (%0)"));
+ASM(movdqa_to, USES("movdqa %%xmm1, (%0)"));
+ASM(movntdq, USES("movntdq %%xmm1, (%0)"));
+ASM(movnti, USES("movnti %%rax, (%0)"));
+ASM(movq_to, USES("movq %%xmm1, (%0)"));
+ASM(movd_to, USES("movd %%xmm1, (%0)"));
+ASM(movss_to, USES("movss %%xmm1, (%0)"));
+ASM(fst, USES("fld1; fstpl (%0)"));
+ASM(vmovups_to, USES("vmovups %%ymm1, (%0)"));
+ASM(vmovdqu_to, USES("vmovdqu %%xmm1, (%0)"));
+ASM(vextract_to, USES("vextracti128 $1, %%ymm1, (%0)"));
 
-ASM(load_byte, USES("movb (%0), %%al"))
-ASM(load_quad, USES("movq (%0), %%rax"))
-ASM(load_zero_ext, USES("movzbl (%0), %%eax"))
-ASM(load_sign_ext, USES("movslq (%0), %%rax"))
-ASM(cmp_mem, USES("cmpl %%eax, (%0)"))
-ASM(cmp_imm, USES("cmpb $5, (%0)"))
-ASM(test_mem, USES("testl %%eax, (%0)"))
-ASM(movs_from, USES("mov %1, %%rdi; mov %0, %%rsi; movsb"))
+ASM(load_byte, USES("movb (%0), %%al"));
+ASM(load_quad, USES("movq (%0), %%rax"));
+ASM(load_zero_ext, USES("movzbl (%0), %%eax"));
+ASM(load_sign_ext, USES("movslq (%0), %%rax"));
+ASM(cmp_mem, USES("cmpl %%eax, (%0)"));
+ASM(cmp_imm, USES("cmpb $5, (%0)"));
+ASM(test_mem, USES("testl %%eax, (%0)"));
+ASM(movs_from, USES("mov %1, %%rdi; mov %0, %%rsi; movsb"));
 ASM(rep_movs_from, USES("mov %1, %%rdi; mov %0, %%rsi; mov $32, %%ecx;"
-			"rep movsb"))
-ASM(lodsq, USES("mov %0, %%rsi; lodsq"))
-ASM(scasb, USES("mov %0, %%rdi; scasb"))
-ASM(cmpsb, USES("mov %0, %%rdi; mov %1, %%rsi; cmpsb"))
-ASM(add_from, USES("addl (%0), %%eax"))
-ASM(imul_from, USES("imull (%0), %%eax"))
-ASM(bt, USES("btl $3, (%0)"))
-ASM(cmov, USES("cmovel (%0), %%eax"))
+			"rep movsb"));
+ASM(lodsq, USES("mov %0, %%rsi; lodsq"));
+ASM(scasb, USES("mov %0, %%rdi; scasb"));
+ASM(cmpsb, USES("mov %0, %%rdi; mov %1, %%rsi; cmpsb"));
+ASM(add_from, USES("addl (%0), %%eax"));
+ASM(imul_from, USES("imull (%0), %%eax"));
+ASM(bt, USES("btl $3, (%0)"));
+ASM(cmov, USES("cmovel (%0), %%eax"));
 /* Past the red zone. */
 ASM(push_from, USES("sub $128, %%rsp; pushq (%0); popq %%rax;"
-		    "add $128, %%rsp"))
-ASM(movaps_from, USES("movaps (%0), %%xmm1"))
-ASM(movups_from, USES("movups (%0), %%xmm1"))
-ASM(movdqu_from, USES("movdqu (%0), %%xmm1"))
-ASM(movq_from, USES("movq (%0), %%xmm1"))
-ASM(movd_from, USES("movd (%0), %%xmm1"))
-ASM(movsd_from, USES("movsd (%0), %%xmm1"))
-ASM(pxor_from, USES("pxor (%0), %%xmm1"))
-ASM(fld, USES("fldl (%0); fstp %%st(0)"))
-ASM(crc32_from, USES("crc32l (%0), %%eax"))
-ASM(vmovups_from, USES("vmovups (%0), %%ymm1"))
-ASM(vmovq_from, USES("vmovq (%0), %%xmm1"))
-ASM(vpaddd_from, USES("vpaddd (%0), %%ymm1, %%ymm1"))
+		    "add $128, %%rsp"));
+ASM(movaps_from, USES("movaps (%0), %%xmm1"));
+ASM(movups_from, USES("movups (%0), %%xmm1"));
+ASM(movdqu_from, USES("movdqu (%0), %%xmm1"));
+ASM(movq_from, USES("movq (%0), %%xmm1"));
+ASM(movd_from, USES("movd (%0), %%xmm1"));
+ASM(movsd_from, USES("movsd (%0), %%xmm1"));
+ASM(pxor_from, USES("pxor (%0), %%xmm1"));
+ASM(fld, USES("fldl (%0); fstp %%st(0)"));
+ASM(crc32_from, USES("crc32l (%0), %%eax"));
+ASM(vmovups_from, USES("vmovups (%0), %%ymm1"));
+ASM(vmovq_from, USES("vmovq (%0), %%xmm1"));
+ASM(vpaddd_from, USES("vpaddd (%0), %%ymm1, %%ymm1"));
 
 /* The page is the stack: its top is at p + 64 for a moment. */
 #define ON_STACK(text) \
 	USES("mov %%rsp, %%r10; lea 64(%0), %%rsp;" text "mov %%r10, %%rsp")
-ASM(push, ON_STACK("push %%rax;"))
-ASM(push_imm, ON_STACK("pushq $5;"))
-ASM(pushf, ON_STACK("pushfq;"))
-ASM(push_mem, ON_STACK("pushq (%1);"))
-ASM(call_rel, ON_STACK("call 1f; 1:"))
-ASM(call_reg, ON_STACK("lea 1f(%%rip), %%rax; call *%%rax; 1:"))
-ASM(pop, ON_STACK("pop %%rax;"))
+ASM(push, ON_STACK("push %%rax;"));
+ASM(push_imm, ON_STACK("pushq $5;"));
+ASM(pushf, ON_STACK("pushfq;"));
+ASM(push_mem, ON_STACK("pushq (%1);"));
+ASM(call_rel, ON_STACK("call 1f; 1:"));
+ASM(call_reg, ON_STACK("lea 1f(%%rip), %%rax; call *%%rax; 1:"));
+ASM(pop, ON_STACK("pop %%rax;"));
 
 #define WRITES(call) { #call, true, false, call }
 #define READS(call) { #call, false, false, call }
