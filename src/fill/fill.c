@@ -170,18 +170,26 @@ static void check_request(const struct fill_request *req)
 	      req->src + range_bytes(req->dst) > req->src);
 }
 
+/* Member by member: the slot and the rest of a pass need no value yet. */
+static void fill_init(struct fill *fill, struct space *space,
+		      const struct fill_request *req)
+{
+	fill->space = space;
+	fill->req = req;
+	fill->source = sources[req->kind];
+	fill->at = req->dst.start;
+	fill->vma = NULL;
+	fill->has_gate = false;
+	fill->step = (struct object_step){ .home = &space->home };
+}
+
 int64_t fill_run(struct space *space, const struct fill_request *req)
 {
-	struct fill fill = {
-		.space = space,
-		.req = req,
-		.at = req->dst.start,
-		.step.home = &space->home,
-	};
+	struct fill fill;
 	int err;
 
 	check_request(req);
-	fill.source = sources[req->kind];
+	fill_init(&fill, space, req);
 	err = fill_all(&fill);
 	fill_unhold(&fill);
 

@@ -19,6 +19,7 @@
 struct table {
 	struct frame_arena *arena; /* [I] */
 	struct pfn root;           /* [I] */
+	_Atomic uint64_t *top;     /* [I] the root's entries */
 	/* Many leaves share a lock, so two leaves' locks are never held. */
 	struct lock locks[TABLE_LOCKS]; /* [a] by a leaf's number */
 };

@@ -18,11 +18,6 @@ _Atomic uint64_t *table_entries(const struct table *table, struct pfn pfn)
 	return frame_bytes(table->arena, pfn);
 }
 
-static _Atomic uint64_t *root_entries(const struct table *table)
-{
-	return table_entries(table, table->root);
-}
-
 static struct pte load(const _Atomic uint64_t *entry)
 {
 	return (struct pte){ atomic_load_explicit(entry,
@@ -46,6 +41,7 @@ int table_create(struct frame_arena *arena, struct table **out)
 		heap_free(table, sizeof(*table));
 		return -ENOMEM;
 	}
+	table->top = table_entries(table, table->root);
 	for (unsigned i = 0; i < TABLE_LOCKS; i++)
 		lock_init(&table->locks[i], RANK_TABLE);
 	*out = table;
@@ -76,7 +72,7 @@ void table_destroy(struct table *table)
 
 struct leaf table_leaf(const struct table *table, va_t va)
 {
-	_Atomic uint64_t *entries = root_entries(table);
+	_Atomic uint64_t *entries = table->top;
 	struct leaf leaf = { NULL, NULL, 0 };
 	unsigned shift = TABLE_ROOT_SHIFT;
 	struct pte pte;
@@ -113,7 +109,7 @@ static int make_level(struct table *table, _Atomic uint64_t *entry)
 
 static int make_levels(struct table *table, va_t va)
 {
-	_Atomic uint64_t *entries = root_entries(table);
+	_Atomic uint64_t *entries = table->top;
 	_Atomic uint64_t *entry;
 	int err;
 
