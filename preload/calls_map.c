@@ -71,9 +71,21 @@ SHIM int madvise(void *addr, size_t len, int advice)
 
 SHIM int mlock(const void *addr, size_t len)
 {
-	if (watched(addr, len) && pf_fault_in(addr, len, true))
-		return shim_fail(ENOMEM);
+	if (watched(addr, len))
+		return pf_mlock(addr, len);
 	return next()->mlock(addr, len);
+}
+
+SHIM int mlock2(const void *addr, size_t len, unsigned flags)
+{
+	if (watched(addr, len))
+		return pf_mlock2(addr, len, flags);
+	return next()->mlock2(addr, len, flags);
+}
+
+SHIM int mlockall(int flags)
+{
+	return shim_is_active() ? pf_mlockall(flags) : next()->mlockall(flags);
 }
 
 /*
@@ -144,6 +156,12 @@ bool syscall_on_memory(const long *arg, long number, long *result)
 		return true;
 	case SYS_mlock:
 		*result = mlock(addr, len);
+		return true;
+	case SYS_mlock2:
+		*result = mlock2(addr, len, (unsigned)arg[2]);
+		return true;
+	case SYS_mlockall:
+		*result = mlockall((int)arg[0]);
 		return true;
 	case SYS_brk:
 		*result = raw_brk((uintptr_t)addr);

@@ -62,7 +62,7 @@
 	X(posix_spawn) X(posix_spawnp)                                      \
 	X(sigaction) X(sigsuspend) X(pthread_attr_setsigmask_np)            \
 	X(mmap) X(munmap) X(mprotect) X(pkey_mprotect) X(mremap)            \
-	X(madvise) X(mlock) X(brk) X(sbrk)                 \
+	X(madvise) X(mlock) X(mlock2) X(mlockall) X(brk) X(sbrk)            \
 	X(fread) X(fread_unlocked) X(fwrite) X(fwrite_unlocked)             \
 	X(pipe) X(pipe2) X(socketpair) X(accept) X(accept4)                 \
 	X(getsockname) X(getpeername) X(getsockopt) X(setsockopt)           \

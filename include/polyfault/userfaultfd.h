@@ -83,6 +83,14 @@ void *pf_mremap(void *addr, size_t old_len, size_t new_len, int flags,
 int pf_madvise(void *addr, size_t len, int advice);
 int pf_brk(void *addr);
 
+/*
+ * As mlock(2), mlock2(2), mlockall(2). Missing watched memory is asked for
+ * and waited for first, with MLOCK_ONFAULT too. Spec: L61.
+ */
+int pf_mlock(const void *addr, size_t len);
+int pf_mlock2(const void *addr, size_t len, unsigned flags);
+int pf_mlockall(int flags);
+
 /* As fork(2). The child's memory is private and nobody watches it. */
 pid_t pf_fork(void);
 

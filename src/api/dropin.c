@@ -130,6 +130,21 @@ pf_export int pf_madvise(void *addr, size_t len, int advice)
 	return (int)rim(sys_madvise(va_of(addr), len, advice));
 }
 
+pf_export int pf_mlock(const void *addr, size_t len)
+{
+	return pf_mlock2(addr, len, 0);
+}
+
+pf_export int pf_mlock2(const void *addr, size_t len, unsigned flags)
+{
+	return (int)rim(sys_mlock2(va_of(addr), len, (int)flags));
+}
+
+pf_export int pf_mlockall(int flags)
+{
+	return (int)rim(sys_mlockall(flags));
+}
+
 pf_export int pf_brk(void *addr)
 {
 	struct range tail = { page_up(va_of(addr)), page_up(va_of(sbrk(0))) };

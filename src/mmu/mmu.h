@@ -41,7 +41,6 @@ struct mmu_mapping {
 	enum mmu_kind kind;
 	bool is_shared;
 	bool may_write; /* could ever become writable */
-	bool is_locked;
 };
 
 /* Where the bytes of a native fill come from. */
@@ -61,7 +60,11 @@ struct mmu_fill {
 };
 
 typedef int (*mmu_visit_fn)(void *arg, const struct mmu_mapping *m);
-typedef void (*mmu_present_fn)(void *arg, struct range present);
+
+/* What pages of a range hold. */
+enum mmu_held { MMU_HOLDS_NOTHING, MMU_HOLDS_BYTES, MMU_HOLDS_GUARD };
+
+typedef void (*mmu_found_fn)(void *arg, struct range r, enum mmu_held held);
 
 struct mmu_ops {
 	const char *name;     /* "soft" or "host" */
@@ -118,13 +121,15 @@ struct mmu_ops {
 
 	/*
 	 * Pages of the range that hold something are left as they are and
-	 * reported to `present` in rising order; the others are revoked. No
+	 * reported to `found` in rising order: those that hold bytes, and
+	 * those that the program guards itself. The others are revoked. No
 	 * write of a concurrent thread is lost. map_lock held for writing.
-	 * Returns: 0; -ENOMEM; -EINVAL when this memory cannot be watched
-	 *          (nothing changed).
+	 * Returns: 0; -EINVAL when this memory cannot be watched (nothing
+	 *          changed, nothing reported); -ENOMEM: what holds something
+	 *          was reported, and the rest is to be released.
 	 */
 	int (*adopt)(struct mmu *mmu, const struct mmu_mapping *m,
-		     struct range r, mmu_present_fn present, void *arg);
+		     struct range r, mmu_found_fn found, void *arg);
 
 	/*
 	 * Whether the range still is what we believe: missing pages still
@@ -164,6 +169,12 @@ struct mmu_ops {
 	 * Cannot fail; on a mapping that is not ours any more does nothing.
 	 */
 	void (*release)(struct mmu *mmu, struct range r, unsigned prot);
+
+	/*
+	 * Pages of the range, which trap, are guarded by the program: as
+	 * release, but they go on trapping. Cannot fail.
+	 */
+	void (*release_guards)(struct mmu *mmu, struct range r, unsigned prot);
 
 	/*
 	 * An access to a page whose entry is present was refused.

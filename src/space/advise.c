@@ -120,14 +120,24 @@ static int clear_guard(void *arg, const struct slot *slot, struct pte pte)
 	return 0;
 }
 
+/* Locked memory is no obstacle here. */
 static int guard_remove(struct space *space, struct vma *vma, struct range r)
 {
-	if (vma->is_locked)
-		return -EINVAL;
+	(void)vma;
 	return table_each(space->table, r, clear_guard, NULL);
+}
+
+static advise_fn guard_fn(bool install)
+{
+	return install ? guard_install : guard_remove;
+}
+
+int space_guard_locked(struct space *space, struct range r, bool install)
+{
+	return advise_each(space, r, guard_fn(install));
 }
 
 int space_guard(struct space *space, struct range r, bool install)
 {
-	return advise(space, r, install ? guard_install : guard_remove);
+	return advise(space, r, guard_fn(install));
 }

@@ -25,6 +25,7 @@
 #include "mmu/mmu.h"
 #include "object/object.h"
 #include "space/watch.h"
+#include "space/watched.h"
 #include "table/table.h"
 
 #include <bsd/sys/tree.h>
@@ -46,7 +47,7 @@ struct vma {
 	enum vma_kind kind;           /* [I] */
 	bool is_shared;               /* [I] */
 	bool may_write;               /* [I] */
-	bool is_locked;               /* [M] mlocked */
+	bool is_locked;               /* [M] soft: mlocked */
 	_Atomic bool has_anchor;      /* [a] anon-rmap anchor exists */
 	bool is_surveyed;             /* [M] host: came from a survey */
 	const struct object_ops *ops; /* [I] */
@@ -67,8 +68,8 @@ struct space {
 	struct table *table;        /* [I] */
 	struct object_home home;    /* [I] mmu, frames, group, profile */
 	struct space_counts counts; /* [a] */
-	struct range watched;       /* [M] bounds of all watched VMAs; read
-				     * without lock as a hint */
+	struct watched watched;     /* [M] ranges of watched VMAs; read
+				     * without lock */
 	_Atomic uint32_t is_dead;   /* [a] exited: only the object remains */
 	_Atomic uint32_t refs;      /* [a] */
 };
@@ -125,6 +126,22 @@ struct vma *space_set_watch(struct space *space, struct vma *vma,
 			    struct watch *watch, unsigned modes);
 
 /*
+ * Whether the range meets watched memory; see watched_meets(). A few ns.
+ * Locks:   none needed.
+ * Context: trap, any.
+ */
+bool space_is_watched(const struct space *space, struct range r);
+
+/*
+ * No VMA reaches over either end of the range, so that unmapping it cannot be
+ * refused / VMAs are merged over its ends again.
+ * Locks:   map_lock held for writing.
+ * Returns: 0; -ENOMEM (nothing changed).
+ */
+int space_cut(struct space *space, struct range r) must_check;
+void space_uncut(struct space *space, struct range r);
+
+/*
  * Host: the real mappings of the range are in the tree as unwatched VMAs;
  * watched ones that are no longer what we believe were dropped. Soft: nothing.
  * Locks:   map_lock held for writing.
@@ -143,6 +160,14 @@ void space_settle(struct space *space, struct range r);
  */
 int space_arm(struct space *space, struct vma *vma) must_check;
 void space_disarm(struct space *space, struct vma *vma);
+
+/*
+ * Every watched VMA of the range, at whose ends VMAs are cut, is disarmed /
+ * armed again as its pages are now; one that cannot be is watched no more.
+ * Locks:   map_lock held for writing, from the one to the other.
+ */
+void space_disarm_range(struct space *space, struct range r);
+void space_rearm_range(struct space *space, struct range r);
 
 /*
  * Whether pages of the VMA are never made to trap, and so never missing: a
@@ -198,6 +223,7 @@ int space_protect_locked(struct space *space, struct range r,
 /*
  * The pages of the range are gone, and missing or demand-zero again
  * (MADV_DONTNEED).
+ * Whether memory is locked only the soft world knows here.
  * Returns: 0; -EINVAL (misaligned; locked VMA); -ENOMEM (hole; the mapped
  *          parts were done).
  */
@@ -206,6 +232,8 @@ int space_discard_locked(struct space *space, struct range r) must_check;
 
 /* A guard marker in every page of the range / taken away again (advise.c). */
 int space_guard(struct space *space, struct range r, bool install) must_check;
+int space_guard_locked(struct space *space, struct range r,
+		       bool install) must_check;
 
 /* map_lock for writing, for a caller who does several things at once. */
 void space_begin(struct space *space);

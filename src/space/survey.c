@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The host world's truth and ours: real mappings are brought in before they
- * are judged, watched ones are armed, and what nobody watches is let go.
+ * are judged, and what nobody watches is let go.
  *
  * Without locks of the host's, a mapping may have changed since we looked;
  * the mmu asks again before it does anything that cannot be undone.
@@ -53,7 +53,6 @@ static int survey_add(struct space *space, const struct mmu_mapping *m,
 		.kind = (enum vma_kind)m->kind,
 		.is_shared = m->is_shared,
 		.may_write = m->may_write,
-		.is_locked = m->is_locked,
 		.is_surveyed = true,
 	};
 	struct vma *vma;
@@ -150,92 +149,4 @@ void space_settle(struct space *space, struct range r)
 			vma_remove(space, vma);
 		vma = next;
 	}
-}
-
-/* ---- arming ---- */
-
-struct arming {
-	struct space *space;
-	struct vma *vma;
-	int err;
-};
-
-/* Pages of one leaf get the entry of a page that was always there. */
-static int arm_leaf(const struct arming *arming, struct range r)
-{
-	struct space *space = arming->space;
-	const struct vma *vma = arming->vma;
-	struct slot slot;
-	struct slot each;
-	struct pte pte;
-	uint64_t i;
-	int err;
-
-	err = table_walk(space->table, r.start, true, &slot);
-	if (err)
-		return err;
-	err = vma->ops->demand(&space->home, false, vma->prot, &pte);
-	if (err)
-		return err;
-	table_lock(&slot);
-	for (i = 0; i < range_bytes(r) >> PAGE_SHIFT; i++) {
-		each = slot_after(&slot, i);
-		table_set(&each, pte);
-	}
-	table_unlock(&slot);
-	return 0;
-}
-
-static void arm_present(void *arg, struct range present)
-{
-	struct arming *arming = arg;
-	struct range leaf;
-
-	while (!arming->err && !range_is_empty(present)) {
-		leaf = range_of(present.start & ~(HUGE_BYTES - 1), HUGE_BYTES);
-		leaf = range_clip(leaf, present);
-		arming->err = arm_leaf(arming, leaf);
-		present.start = leaf.end;
-	}
-}
-
-int space_arm(struct space *space, struct vma *vma)
-{
-	struct arming arming = { space, vma, 0 };
-	struct mmu *mmu = space->home.mmu;
-	struct mmu_mapping m = {
-		.range = vma->range,
-		.prot = vma->prot,
-		.kind = (enum mmu_kind)vma->kind,
-		.is_shared = vma->is_shared,
-		.may_write = vma->may_write,
-		.is_locked = vma->is_locked,
-	};
-	int err;
-
-	if (!mmu->is_native || vma_never_traps(vma) ||
-	    (vma->modes & WATCH_MISSING))
-		return 0;
-
-	check(vma->ops != NULL);
-	/* The hint first: a page may trap as soon as it is revoked. */
-	vma_hint_watched(space, vma->range);
-	err = mmu->ops->adopt(mmu, &m, vma->range, arm_present, &arming);
-	if (!err && arming.err) {
-		mmu->ops->release(mmu, vma->range, vma->prot);
-		err = arming.err;
-	}
-	if (err)
-		vma_zap(space, vma, vma->range, false);
-	return err;
-}
-
-void space_disarm(struct space *space, struct vma *vma)
-{
-	struct mmu *mmu = space->home.mmu;
-
-	if (!mmu->is_native || vma_never_traps(vma) || !vma->watch)
-		return;
-	mmu->ops->release(mmu, vma->range, vma->prot);
-	vma_zap(space, vma, vma->range, false);
 }

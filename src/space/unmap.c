@@ -15,7 +15,7 @@ int space_unmap_locked(struct space *space, struct range r)
 	struct vma *vma;
 	int err;
 
-	err = vma_cut_at_ends(space, r);
+	err = space_cut(space, r);
 	if (err)
 		return err;
 	vma = space_find_vma(space, r.start);

@@ -22,7 +22,7 @@ static void check_vma(const struct space *space, const struct vma *vma)
 	check(is_page_aligned(r.start) && is_page_aligned(r.end));
 	check(r.end <= TASK_BYTES);
 	check((vma->watch != NULL) == (vma->modes != 0));
-	check(!vma->watch || range_covers(space->watched, r));
+	check(!vma->watch || space_is_watched(space, r));
 	check(vma->ops || !vma->watch);
 	check(space->home.mmu->is_native || !vma->is_surveyed);
 }

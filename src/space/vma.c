@@ -146,7 +146,7 @@ static int vma_cut_at(struct space *space, va_t at)
 	return vma_cut(space, vma, at, &upper);
 }
 
-int vma_cut_at_ends(struct space *space, struct range r)
+int space_cut(struct space *space, struct range r)
 {
 	struct vma *vma;
 	int err;
@@ -163,54 +163,56 @@ int vma_cut_at_ends(struct space *space, struct range r)
 	return err;
 }
 
+static void merge_at(struct space *space, va_t at)
+{
+	struct vma *vma = space_find_vma(space, at);
+
+	if (vma && vma->range.start == at)
+		vma_merge(space, vma);
+}
+
+void space_uncut(struct space *space, struct range r)
+{
+	merge_at(space, r.start);
+	merge_at(space, r.end);
+}
+
 /* ---- the watch ---- */
 
-/* The hint is read without a lock, one word at a time. */
-static void hint_set(struct space *space, struct range r)
+bool space_is_watched(const struct space *space, struct range r)
 {
-	__atomic_store_n(&space->watched.start, r.start, __ATOMIC_RELAXED);
-	__atomic_store_n(&space->watched.end, r.end, __ATOMIC_RELAXED);
+	return watched_meets(&space->watched, r);
 }
 
 void vma_hint_watched(struct space *space, struct range r)
 {
-	struct range all = space->watched;
-
-	if (range_is_empty(all))
-		all = r;
-	if (r.start < all.start)
-		all.start = r.start;
-	if (r.end > all.end)
-		all.end = r.end;
-	hint_set(space, all);
+	watched_add(&space->watched, r);
 }
 
-/*
- * The range is not watched any more: where it was at a bound of the hint, the
- * bound moves to the next watched VMA.
- */
-static void hint_shrink(struct space *space, struct range r)
+/* Where there were too many ranges to tell apart, there may be few again. */
+void vma_unhint_watched(struct space *space, struct range r)
 {
-	struct vma *low = vma_tree_first(space);
-	struct vma *high = vma_tree_last(space);
-	struct range all = space->watched;
+	struct watched *watched = &space->watched;
+	struct watched_list *list;
+	struct vma *vma;
 
-	if (r.start > all.start && r.end < all.end)
+	if (!watched_is_vague(watched)) {
+		watched_remove(watched, r);
 		return;
-	while (low && !low->watch)
-		low = space_next_vma(space, low);
-	while (high && !high->watch)
-		high = vma_tree_prev(space, high);
-	all.start = low ? low->range.start : 0;
-	all.end = high ? high->range.end : 0;
-	hint_set(space, all);
+	}
+	list = watched_begin(watched);
+	for (vma = vma_tree_first(space); vma;
+	     vma = space_next_vma(space, vma))
+		if (vma->watch)
+			watched_tell(list, vma->range);
+	watched_end(watched);
 }
 
 void vma_remove(struct space *space, struct vma *vma)
 {
 	vma_tree_remove(space, vma);
 	if (vma->watch)
-		hint_shrink(space, vma->range);
+		vma_unhint_watched(space, vma->range);
 	vma_free(vma);
 }
 
@@ -240,7 +242,7 @@ struct vma *space_set_watch(struct space *space, struct vma *vma,
 	if (watch)
 		vma_hint_watched(space, vma->range);
 	else
-		hint_shrink(space, vma->range);
+		vma_unhint_watched(space, vma->range);
 	return vma_merge(space, vma);
 }
 

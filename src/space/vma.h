@@ -44,20 +44,15 @@ void vma_free(struct vma *vma);
 struct vma *vma_merge(struct space *space, struct vma *vma);
 
 /*
- * No VMA reaches over either end of the range.
- *
- * Returns: 0; -ENOMEM (nothing changed).
- */
-int vma_cut_at_ends(struct space *space, struct range r) must_check;
-
-/*
  * The VMA is out of the tree and freed, whatever its watch; its entries are
  * none already.
  */
 void vma_remove(struct space *space, struct vma *vma);
 
-/* The hint space->watched covers the range as well. */
+/* space->watched tells of the range as well. */
 void vma_hint_watched(struct space *space, struct range r);
+/* Not any more; what VMAs in the tree watch stays told of. */
+void vma_unhint_watched(struct space *space, struct range r);
 
 /* ---- entries of a range (vma.c) ---- */
 

@@ -5,17 +5,25 @@
  * Where nothing is watched the call goes straight to the kernel. Where
  * something is, the map lock is held over our own bookkeeping and the real
  * call, so no fill and no fault sees the one without the other.
+ *
+ *   1 VMAs are cut at the ends      may be refused, undone
+ *   2 the real call                 may be refused, undone
+ *   3 what we knew is forgotten     cannot fail
  */
 #include "sys/sys.h"
 
+#include "base/check.h"
 #include "base/raw.h"
+#include "sys/change.h"
 #include "sys/handle.h"
-#include "sys/process.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
@@ -27,38 +35,41 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-#define MREMAP_KEEPS_OLD 4 /* MREMAP_DONTUNMAP */
 
-/* The space, with the map lock held and signals blocked; NULL: not needed. */
-struct change {
-	struct space *space;
-	struct host_mask mask;
-};
-
-static bool change_begin(struct change *change, struct range r)
+void change_begin_always(struct change *change)
 {
-	if (!sys_is_watched(r))
-		return false;
 	change->space = sys_space();
 	host_block_signals(&change->mask);
 	space_begin(change->space);
+}
+
+bool change_begin(struct change *change, struct range r)
+{
+	if (!sys_is_watched(r))
+		return false;
+	change_begin_always(change);
 	return true;
 }
 
-static void change_end(struct change *change)
+void change_end(struct change *change)
 {
 	space_end(change->space);
 	host_restore_signals(&change->mask);
 }
 
-static bool is_error(long ret)
+struct range pages_of(va_t addr, size_t len)
 {
-	return ret < 0 && ret > -4096;
+	struct range r = { page_down(addr), page_up(addr + len) };
+
+	if (addr > TASK_BYTES || len > TASK_BYTES - addr)
+		r.end = r.start;
+	return r;
 }
 
-static struct range pages_of(va_t addr, size_t len)
+void forget_cut(struct space *space, struct range r)
 {
-	return (struct range){ page_down(addr), page_up(addr + len) };
+	if (space_unmap_locked(space, r))
+		bug("the ends are cut");
 }
 
 int sys_forget_range(struct range r)
@@ -75,27 +86,46 @@ int sys_forget_range(struct range r)
 
 /* ---- mmap, munmap ---- */
 
+/* What is watched there is replaced, or stays if the call is refused. */
+static long map_over(struct range over, const long *arg)
+{
+	struct change change;
+	long at;
+
+	if (!change_begin(&change, over))
+		return raw_call(SYS_mmap, arg[0], arg[1], arg[2], arg[3],
+				arg[4], arg[5]);
+	at = space_cut(change.space, over);
+	if (!at) {
+		at = raw_call(SYS_mmap, arg[0], arg[1], arg[2], arg[3],
+			      arg[4], arg[5]);
+		if (is_error(at))
+			space_uncut(change.space, over);
+		else
+			forget_cut(change.space, over);
+	}
+	change_end(&change);
+	return at;
+}
+
 long sys_mmap(void *addr, size_t len, int prot, int flags, int fd,
 	      off_t offset)
 {
+	const long arg[6] = { (long)(uintptr_t)addr, (long)len, prot, flags,
+			      fd, offset };
 	struct range over = pages_of((va_t)(uintptr_t)addr, len);
-	struct change change;
-	bool replaces = (flags & MAP_FIXED) && len &&
-			!(flags & MAP_FIXED_NOREPLACE);
+	bool replaces = (flags & MAP_FIXED) && !(flags & MAP_FIXED_NOREPLACE);
 	long at;
 
 	if (fd >= 0 && !(flags & MAP_ANONYMOUS) && handle_of(fd))
 		return -ENODEV;
-	replaces = replaces && change_begin(&change, over);
-	at = raw_call(SYS_mmap, addr, len, prot, flags, fd, offset);
-	if (replaces) {
-		if (!is_error(at) && space_unmap_locked(change.space, over))
-			at = -ENOMEM;
-		change_end(&change);
-	} else if (!is_error(at)) {
-		/* Where something was unmapped behind our back. */
+	if (replaces && !range_is_empty(over))
+		return map_over(over, arg);
+	at = raw_call(SYS_mmap, arg[0], arg[1], arg[2], arg[3], arg[4],
+		      arg[5]);
+	/* Where something was unmapped behind our back. */
+	if (!is_error(at))
 		sys_forget_range(pages_of((va_t)at, len));
-	}
 	return at;
 }
 
@@ -103,42 +133,85 @@ int sys_munmap(va_t addr, size_t len)
 {
 	struct range r = pages_of(addr, len);
 	struct change change;
-	bool is_followed = len && is_page_aligned(addr) &&
-			   change_begin(&change, r);
-	int err = is_followed ? space_unmap_locked(change.space, r) : 0;
+	int err;
 
-	if (!err)
+	if (range_is_empty(r) || !is_page_aligned(addr) ||
+	    !change_begin(&change, r))
+		return (int)raw_call(SYS_munmap, addr, len);
+	err = space_cut(change.space, r);
+	if (!err) {
 		err = (int)raw_call(SYS_munmap, addr, len);
-	if (is_followed)
-		change_end(&change);
+		if (err)
+			space_uncut(change.space, r);
+		else
+			forget_cut(change.space, r);
+	}
+	change_end(&change);
 	return err;
+}
+
+/* ---- calls that go part by part ---- */
+
+struct part_ops {
+	/* For a part that traps where it is missing / for any other. */
+	int (*watched)(struct space *space, struct range part, int arg);
+	int (*plain)(struct range part, int arg);
+	bool passes_holes; /* -ENOMEM is told at the end only */
+};
+
+/* The part of the range that begins it. */
+static struct range first_part(struct space *space, struct range r,
+			       bool *is_watched)
+{
+	struct vma *vma = space_find_vma(space, r.start);
+
+	*is_watched = vma && vma->range.start <= r.start && vma->watch &&
+		      !vma_never_traps(vma);
+	if (!vma)
+		return r;
+	if (vma->range.start > r.start)
+		return range_clip((struct range){ r.start, vma->range.start },
+				  r);
+	return range_clip(vma->range, r);
+}
+
+/* As the kernel: mapping by mapping, up to the first that refuses. */
+static int each_part(struct range r, const struct part_ops *ops, int arg)
+{
+	struct space *space = sys_space();
+	bool is_watched;
+	int err = 0;
+	int hole = 0;
+
+	while (!err && !range_is_empty(r)) {
+		struct range part = first_part(space, r, &is_watched);
+
+		err = is_watched ? ops->watched(space, part, arg)
+				 : ops->plain(part, arg);
+		if (err == -ENOMEM && ops->passes_holes) {
+			hole = err;
+			err = 0;
+		}
+		r.start = part.end;
+	}
+	return err ? err : hole;
 }
 
 /* ---- mprotect ---- */
 
-/* `fn` for each part of the range that nobody watches. */
-static int each_unwatched(struct space *space, struct range r,
-			  int (*fn)(struct range part, long arg), long arg)
+static int protect_watched(struct space *space, struct range part, int prot)
 {
-	struct vma *vma;
-	va_t at = r.start;
-	int err = 0;
-
-	space_each_vma(space, r, vma) {
-		if (!err && vma->range.start > at)
-			err = fn((struct range){ at, vma->range.start }, arg);
-		at = vma->range.end;
-	}
-	if (!err && at < r.end)
-		err = fn((struct range){ at, r.end }, arg);
-	return err;
+	return space_protect_locked(space, part, (unsigned)prot);
 }
 
-static int protect_part(struct range part, long prot)
+static int protect_plain(struct range part, int prot)
 {
 	return (int)raw_call(SYS_mprotect, part.start, range_bytes(part),
 			     prot);
 }
+
+static const struct part_ops protecting = { protect_watched, protect_plain,
+					    false };
 
 int sys_mprotect(va_t addr, size_t len, int prot)
 {
@@ -146,47 +219,76 @@ int sys_mprotect(va_t addr, size_t len, int prot)
 	struct change change;
 	int err;
 
-	if (!len || !is_page_aligned(addr) || (prot & ~7) ||
+	if (range_is_empty(r) || !is_page_aligned(addr) || (prot & ~7) ||
 	    !change_begin(&change, r))
 		return (int)raw_call(SYS_mprotect, addr, len, prot);
-	err = space_protect_locked(change.space, r, (unsigned)prot);
-	if (!err)
-		err = each_unwatched(change.space, r, protect_part, prot);
+	err = each_part(r, &protecting, prot);
 	change_end(&change);
 	return err;
 }
 
 /* ---- madvise ---- */
 
-static int advise_part(struct range part, long advice)
+static int advise_plain(struct range part, int advice)
 {
 	return (int)raw_call(SYS_madvise, part.start, range_bytes(part),
 			     advice);
 }
 
-static int discard(struct range r)
+/* The memory before the first that is locked; -EINVAL: and there is one. */
+static int before_locked(struct range *part)
+{
+	va_t end = part->end;
+
+	part->end = host_find_locked(*part);
+	return part->end < end ? -EINVAL : 0;
+}
+
+static int discard_watched(struct space *space, struct range part, int advice)
+{
+	int locked = 0;
+	int err = 0;
+
+	if (advice == MADV_DONTNEED)
+		locked = before_locked(&part);
+	if (!range_is_empty(part))
+		err = space_discard_locked(space, part);
+	return err ? err : locked;
+}
+
+/* Lazily: never is soon enough. */
+static int free_watched(struct space *space, struct range part, int advice)
+{
+	(void)space;
+	(void)advice;
+	return before_locked(&part);
+}
+
+static int guard_watched(struct space *space, struct range part, int advice)
+{
+	bool is_install = advice == MADV_GUARD_INSTALL;
+	int locked = is_install ? before_locked(&part) : 0;
+	int err = 0;
+
+	if (!range_is_empty(part))
+		err = space_guard_locked(space, part, is_install);
+	return err ? err : locked;
+}
+
+static const struct part_ops discarding = { discard_watched, advise_plain,
+					    true };
+static const struct part_ops freeing = { free_watched, advise_plain, true };
+static const struct part_ops guarding = { guard_watched, advise_plain, true };
+
+static int advise_parts(struct range r, const struct part_ops *ops, int advice)
 {
 	struct change change;
 	int err;
 
 	if (!change_begin(&change, r))
-		return advise_part(r, MADV_DONTNEED);
-	err = space_discard_locked(change.space, r);
-	if (!err)
-		err = each_unwatched(change.space, r, advise_part,
-				     MADV_DONTNEED);
+		return advise_plain(r, advice);
+	err = each_part(r, ops, advice);
 	change_end(&change);
-	return err;
-}
-
-static int guard(struct range r, bool install)
-{
-	struct host_mask mask;
-	int err;
-
-	host_block_signals(&mask);
-	err = space_guard(sys_space(), r, install);
-	host_restore_signals(&mask);
 	return err;
 }
 
@@ -194,17 +296,17 @@ int sys_madvise(va_t addr, size_t len, int advice)
 {
 	struct range r = pages_of(addr, len);
 
-	if (!len || !is_page_aligned(addr) || !sys_is_watched(r))
+	if (range_is_empty(r) || !is_page_aligned(addr) || !sys_is_watched(r))
 		return (int)raw_call(SYS_madvise, addr, len, advice);
 	switch (advice) {
 	case MADV_DONTNEED:
-		return discard(r);
+	case MADV_DONTNEED_LOCKED:
+		return advise_parts(r, &discarding, advice);
 	case MADV_FREE:
-		/* Lazily: never is soon enough. */
-		return 0;
+		return advise_parts(r, &freeing, advice);
 	case MADV_GUARD_INSTALL:
 	case MADV_GUARD_REMOVE:
-		return guard(r, advice == MADV_GUARD_INSTALL);
+		return advise_parts(r, &guarding, advice);
 	case MADV_POPULATE_READ:
 	case MADV_POPULATE_WRITE:
 		if (sys_fault_in(r, advice == MADV_POPULATE_WRITE))
@@ -214,116 +316,4 @@ int sys_madvise(va_t addr, size_t len, int advice)
 		break;
 	}
 	return (int)raw_call(SYS_madvise, addr, len, advice);
-}
-
-/* ---- mremap ---- */
-
-/* What is watched in the range becomes ordinary; map lock held. */
-static int let_go(struct space *space, struct range r)
-{
-	struct vma *vma;
-	int err;
-
-	space_each_vma(space, r, vma) {
-		err = space_clip_vma(space, vma, r, &vma);
-		if (err)
-			return err;
-		space_disarm(space, vma);
-		vma = space_set_watch(space, vma, NULL, 0);
-	}
-	space_settle(space, r);
-	return 0;
-}
-
-int sys_unwatch(struct range r)
-{
-	struct change change;
-	int err;
-
-	r = (struct range){ page_down(r.start), page_up(r.end) };
-	if (!change_begin(&change, r))
-		return 0;
-	err = let_go(change.space, r);
-	change_end(&change);
-	return err;
-}
-
-/* The part that a watched mapping grew by is watched as it is. */
-static int grow_watched(struct space *space, struct range old, va_t new_end)
-{
-	struct vma *last = space_find_vma(space, old.end - 1);
-	struct range part = { old.end, new_end };
-	struct vma *vma;
-	int err;
-
-	if (!last || !last->watch || last->range.end != old.end)
-		return 0;
-	err = space_survey(space, part);
-	if (err)
-		return err;
-	vma = space_find_vma(space, part.start);
-	if (vma && range_covers(vma->range, part)) {
-		err = space_arm(space, vma);
-		if (!err)
-			space_set_watch(space, vma, last->watch, last->modes);
-	}
-	space_settle(space, part);
-	return err;
-}
-
-/* In place: shorter, or longer where there is room. */
-static long remap_in_place(struct space *space, struct range old, va_t end)
-{
-	long at = raw_call(SYS_mremap, old.start, range_bytes(old),
-			   end - old.start, 0, 0);
-
-	if (is_error(at))
-		return at;
-	if (end < old.end && space_unmap_locked(space, (struct range){ end, old.end }))
-		return -ENOMEM;
-	if (end > old.end && grow_watched(space, old, end))
-		return -ENOMEM;
-	return at;
-}
-
-/* Elsewhere: nobody watches the new place (no EVENT_REMAP). */
-static long remap_moving(struct space *space, struct range old, size_t new_len,
-			 int flags, va_t new_addr)
-{
-	struct range over = pages_of(new_addr, new_len);
-	int err = let_go(space, old);
-	long at;
-
-	if (!err && (flags & MREMAP_FIXED))
-		err = space_unmap_locked(space, over);
-	if (err)
-		return err;
-	at = raw_call(SYS_mremap, old.start, range_bytes(old), new_len, flags,
-		      new_addr);
-	return at;
-}
-
-long sys_mremap(va_t addr, size_t old_len, size_t new_len, int flags,
-		va_t new_addr)
-{
-	struct range old = pages_of(addr, old_len);
-	struct range over = pages_of(new_addr, new_len);
-	bool is_watched = sys_is_watched(old) ||
-			  ((flags & MREMAP_FIXED) && sys_is_watched(over));
-	struct change change;
-	long at = -ENOMEM;
-
-	if (!old_len || !new_len || !is_page_aligned(addr) || !is_watched)
-		return raw_call(SYS_mremap, addr, old_len, new_len, flags,
-				new_addr);
-	change.space = sys_space();
-	host_block_signals(&change.mask);
-	space_begin(change.space);
-	if (!(flags & (MREMAP_FIXED | MREMAP_KEEPS_OLD)))
-		at = remap_in_place(change.space, old,
-				    old.start + page_up(new_len));
-	if (is_error(at) && (flags & MREMAP_MAYMOVE))
-		at = remap_moving(change.space, old, new_len, flags, new_addr);
-	change_end(&change);
-	return at;
 }

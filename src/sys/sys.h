@@ -54,7 +54,7 @@ int sys_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	      const sigset_t *mask);
 int sys_poll_now(int fd);
 
-/* ---- memory (memory.c, usermem.c) ---- */
+/* ---- memory (memory.c, remap.c, usermem.c) ---- */
 
 /* As the calls of that name; watched ranges are followed. */
 long sys_mmap(void *addr, size_t len, int prot, int flags, int fd,
@@ -64,6 +64,8 @@ int sys_mprotect(va_t addr, size_t len, int prot);
 long sys_mremap(va_t addr, size_t old_len, size_t new_len, int flags,
 		va_t new_addr);
 int sys_madvise(va_t addr, size_t len, int advice);
+int sys_mlock2(va_t addr, size_t len, int flags);
+int sys_mlockall(int flags);
 
 /*
  * What is about to happen to the range by a call that we do not make (brk):

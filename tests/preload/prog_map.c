@@ -12,6 +12,13 @@
 #include <unistd.h>
 
 #define PAGES 32
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 
 static char *area;
 static struct handler handler;
@@ -196,6 +203,176 @@ static void harmless_advice(void)
 	tear_down();
 }
 
+/* Locked too: the pages go, and are missing. */
+static void dropped_though_locked(void)
+{
+	set_up();
+	CHECK(is_made(area));
+	area[0] ^= 0x55;
+	CHECK(madvise(area, 2 * PAGE, MADV_DONTNEED_LOCKED) == 0);
+	CHECK(is_made(area) && is_made(area + PAGE));
+	CHECK(mlock(area, 2 * PAGE) == 0);
+	area[0] ^= 0x55;
+	CHECK(madvise(area, PAGES * PAGE, MADV_DONTNEED) == -1 &&
+	      errno == EINVAL);
+	CHECK(madvise(area, PAGE, MADV_FREE) == -1 && errno == EINVAL);
+	CHECK(!is_made(area));
+	CHECK(madvise(area, 2 * PAGE, MADV_DONTNEED_LOCKED) == 0);
+	CHECK(is_made(area) && is_made(area + PAGE));
+	tear_down();
+}
+
+/* Locking asks for what is missing, for a write; it can be emptied again. */
+static void locked_pages_are_asked_for(void)
+{
+	set_up();
+	CHECK(mlock(area, 4 * PAGE) == 0);
+	CHECK(handler.messages == 4 && handler.writes == 4);
+	CHECK(mprotect(area + 4 * PAGE, PAGE, PROT_READ) == 0);
+	CHECK(mlock2(area + 4 * PAGE, PAGE, 0) == 0);
+	CHECK(handler.messages == 5 && handler.writes == 4);
+	for (size_t i = 0; i < 5; i++)
+		CHECK(is_made(area + i * PAGE));
+	CHECK(munlock(area, 5 * PAGE) == 0);
+	CHECK(madvise(area, PAGE, MADV_DONTNEED) == 0);
+	CHECK(is_made(area));
+	tear_down();
+}
+
+/* Memory that is locked with its pages, and then watched. */
+static void locked_range_can_be_watched(void)
+{
+	char *p = map_pages(4);
+
+	uffd = open_uffd(O_CLOEXEC, 0);
+	p[0] = 7;
+	CHECK(mlock(p, 4 * PAGE) == 0);
+	watch(uffd, p, 4);
+	start_handler(&handler, uffd);
+	CHECK(p[0] == 7 && is_zero(p + PAGE));
+	CHECK(madvise(p, PAGE, MADV_DONTNEED) == -1 && errno == EINVAL);
+	CHECK(p[0] == 7);
+	tear_down();
+}
+
+/* Nothing that lies between two watched ranges is treated as watched. */
+static void between_watched_ranges(void)
+{
+	set_up();
+	unwatch(uffd, area + 4 * PAGE, 4);
+	area[5 * PAGE] = 1;
+	CHECK(madvise(area + 4 * PAGE, 4 * PAGE, MADV_PAGEOUT) == 0 ||
+	      errno == EINVAL);
+	CHECK(madvise(area + 2 * PAGE, 8 * PAGE, MADV_DONTNEED) == 0);
+	CHECK(is_zero(area + 5 * PAGE));
+	CHECK(is_made(area + 3 * PAGE) && is_made(area + 8 * PAGE));
+	area[5 * PAGE] = 1;
+	CHECK(madvise(area + 2 * PAGE, 8 * PAGE, MADV_GUARD_INSTALL) == 0);
+	CHECK(dies(area + 3 * PAGE, false) && dies(area + 5 * PAGE, false));
+	CHECK(madvise(area + 2 * PAGE, 8 * PAGE, MADV_GUARD_REMOVE) == 0);
+	CHECK(is_zero(area + 5 * PAGE));
+	CHECK(is_made(area + 3 * PAGE));
+	tear_down();
+}
+
+/* Guards that were there before stay guards, until they are filled. */
+static void own_guards_are_kept(void)
+{
+	uint64_t page[PAGE / 8];
+	char *p = map_pages(8);
+
+	uffd = open_uffd(O_CLOEXEC, 0);
+	if (madvise(p + 2 * PAGE, 3 * PAGE, MADV_GUARD_INSTALL))
+		_exit(77);
+	watch(uffd, p, 8);
+	start_handler(&handler, uffd);
+	CHECK(is_made(p + PAGE) && is_made(p + 5 * PAGE));
+	CHECK(dies(p + 2 * PAGE, false) && dies(p + 4 * PAGE, true));
+	make_page(p + 3 * PAGE, page);
+	CHECK(copy_page(uffd, p + 3 * PAGE, page) == 0);
+	CHECK(is_made(p + 3 * PAGE));
+	unwatch(uffd, p, 8);
+	CHECK(is_made(p + PAGE) && is_made(p + 3 * PAGE));
+	CHECK(is_zero(p) && is_zero(p + 7 * PAGE));
+	CHECK(dies(p + 2 * PAGE, false) && dies(p + 4 * PAGE, false));
+	CHECK(madvise(p, 8 * PAGE, MADV_GUARD_REMOVE) == 0);
+	CHECK(is_zero(p + 2 * PAGE) && is_made(p + PAGE));
+	tear_down();
+}
+
+/* A call that is refused leaves everything watched. */
+static void refused_calls_change_nothing(void)
+{
+	set_up();
+	CHECK(is_made(area));
+	CHECK(munmap(area + 1, PAGE) == -1 && errno == EINVAL);
+	CHECK(mmap(area, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0) ==
+	      MAP_FAILED && errno == EBADF);
+	CHECK(mmap(area + 1, PAGE, PROT_READ,
+		   MAP_ANONYMOUS | MAP_PRIVATE | MAP_FIXED, -1, 0) ==
+	      MAP_FAILED && errno == EINVAL);
+	CHECK(mremap(area, 4 * PAGE, 4 * PAGE, MREMAP_FIXED, area + PAGE) ==
+	      MAP_FAILED && errno == EINVAL);
+	CHECK(mremap(area, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		     area + PAGE) == MAP_FAILED && errno == EINVAL);
+	CHECK(mremap(area, 4 * PAGE, 1ul << 46, MREMAP_MAYMOVE) ==
+	      MAP_FAILED && errno == ENOMEM);
+	CHECK(madvise(area, PAGE, MADV_REMOVE) == -1 && errno == EINVAL);
+	CHECK(is_made(area) && is_made(area + PAGE));
+	CHECK(copy_page(uffd, area + PAGE, area) == -1 && errno == EEXIST);
+	tear_down();
+	result("filled %d", handler.filled);
+}
+
+/* The old place stays mapped, empty. */
+static void moved_and_kept(void)
+{
+	uint64_t want[PAGE / 8];
+	char *moved;
+
+	set_up();
+	CHECK(is_made(area));
+	make_page(area, want);
+	moved = mremap(area, 4 * PAGE, 4 * PAGE,
+		       MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	CHECK(moved != MAP_FAILED && moved != area);
+	CHECK(memcmp(moved, want, PAGE) == 0 && is_zero(moved + PAGE));
+	CHECK(is_made(area));
+	tear_down();
+}
+
+/* A mapping that grows where it is stays watched in its new part. */
+static void grown_range_is_watched(void)
+{
+	char *p = map_pages(16);
+
+	CHECK(munmap(p + 8 * PAGE, 8 * PAGE) == 0);
+	uffd = open_uffd(O_CLOEXEC, 0);
+	watch(uffd, p, 8);
+	start_handler(&handler, uffd);
+	CHECK(is_made(p + PAGE));
+	CHECK(mremap(p, 8 * PAGE, 12 * PAGE, 0) == p);
+	CHECK(is_made(p + 9 * PAGE) && is_made(p + 2 * PAGE));
+	tear_down();
+}
+
+/* Registering a lot of address space costs what is in it. */
+static void large_range_is_registered(void)
+{
+	const size_t pages = (4ul << 30) / PAGE;
+	char *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	p[pages / 2 * PAGE] = 5;
+	uffd = open_uffd(O_CLOEXEC, 0);
+	watch(uffd, p, pages);
+	start_handler(&handler, uffd);
+	CHECK(p[pages / 2 * PAGE] == 5);
+	CHECK(is_made(p) && is_made(p + (pages - 1) * PAGE));
+	tear_down();
+}
+
 /* Content moves; the new place is not watched (no EVENT_REMAP). */
 static void moved_range_is_not_watched(void)
 {
@@ -286,6 +463,15 @@ const struct scene scenes[] = {
 	{ "dropped_pages_are_missing_again",
 	  dropped_pages_are_missing_again },
 	{ "harmless_advice", harmless_advice },
+	{ "dropped_though_locked", dropped_though_locked },
+	{ "locked_pages_are_asked_for", locked_pages_are_asked_for },
+	{ "locked_range_can_be_watched", locked_range_can_be_watched },
+	{ "between_watched_ranges", between_watched_ranges },
+	{ "own_guards_are_kept", own_guards_are_kept },
+	{ "refused_calls_change_nothing", refused_calls_change_nothing },
+	{ "moved_and_kept", moved_and_kept },
+	{ "grown_range_is_watched", grown_range_is_watched },
+	{ "large_range_is_registered", large_range_is_registered },
 	{ "moved_range_is_not_watched", moved_range_is_not_watched },
 	{ "shrunk_range_keeps_its_head", shrunk_range_keeps_its_head },
 	{ "unregistered_range_is_plain", unregistered_range_is_plain },

@@ -141,6 +141,35 @@ static void second_handler_while_waiting(void)
 	result("handled %d", (int)users);
 }
 
+/* The stack lies between two watched ranges: it is not watched itself. */
+static void handler_while_waiting_on_a_stack_between(void)
+{
+	const size_t room = 64;
+	char *area = map_pages(room + 2);
+	int fd = open_uffd(O_CLOEXEC | O_NONBLOCK, 0);
+	pthread_attr_t attr;
+	struct uffd_msg msg;
+	pthread_t thread;
+	char page[PAGE];
+
+	watch(fd, area, 1);
+	watch(fd, area + (room + 1) * PAGE, 1);
+	install(SIGUSR1, on_user, 0);
+	memset(page, 7, PAGE);
+	CHECK(pthread_attr_init(&attr) == 0);
+	CHECK(pthread_attr_setstack(&attr, area + PAGE, room * PAGE) == 0);
+	CHECK(pthread_create(&thread, &attr, touch, area) == 0);
+	CHECK(next_message(fd, &msg, 5000));
+	nap_ms(50);
+	CHECK(pthread_kill(thread, SIGUSR1) == 0);
+	for (int i = 0; i < 500 && !users; i++)
+		nap_ms(10);
+	CHECK(users == 1);
+	CHECK(copy_page(fd, area, page) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	result("handled %d", users);
+}
+
 static void touch_missing(int sig, siginfo_t *info, void *context)
 {
 	(void)sig;
@@ -422,6 +451,8 @@ const struct scene scenes[] = {
 	{ "own_handler_on_alternate_stack", own_handler_on_alternate_stack },
 	{ "own_handler_installed_late", own_handler_installed_late },
 	{ "second_handler_while_waiting", second_handler_while_waiting },
+	{ "handler_while_waiting_on_a_stack_between",
+	  handler_while_waiting_on_a_stack_between },
 	{ "handler_faults_on_alternate_stack",
 	  handler_faults_on_alternate_stack },
 	{ "nodefer", nodefer },

@@ -12,9 +12,6 @@
  */
 #include "mmu/host/state.h"
 
-#include "base/mem.h"
-#include "base/raw.h"
-
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -30,52 +27,11 @@ void host_window_closes(void)
 	atomic_store(&last_window_ns, sync_now_ns());
 }
 
-/*
- * Without a pagemap: a page holds something when a byte of it is not zero. A
- * page of zeros that the program wrote counts as missing; docs/limits.md.
- */
-static bool page_has_bytes(va_t va)
-{
-	uint64_t words[64];
-	size_t n = sizeof(words);
-
-	for (size_t at = 0; at < PAGE_BYTES; at += n) {
-		const void *from = (const void *)(uintptr_t)(va + at);
-
-		if (host_copy_nofault(words, from, n) != n)
-			return false;
-		for (size_t i = 0; i < array_len(words); i++)
-			if (words[i])
-				return true;
-	}
-	return false;
-}
-
-static int scan_run(struct range r, bool *is_present, va_t *end)
-{
-	va_t at = r.start;
-
-	*is_present = page_has_bytes(at);
-	do {
-		at += PAGE_BYTES;
-	} while (at < r.end && page_has_bytes(at) == *is_present);
-	*end = at;
-	return 0;
-}
-
-static int find_run(struct host *h, struct range r, bool *is_present,
-		    va_t *end)
-{
-	if (h->pagemap_fd >= 0)
-		return host_run(h, r, is_present, end);
-	return scan_run(r, is_present, end);
-}
-
 /* Nothing of the range can be written now (and nothing read, if we can do
  * without reading it ourselves). */
-static unsigned window_prot(const struct host *h, unsigned prot)
+static unsigned window_prot(const struct host *h)
 {
-	return h->pagemap_fd >= 0 ? 0 : prot & ACCESS_READ;
+	return h->pagemap_fd >= 0 ? 0 : ACCESS_READ;
 }
 
 /*
@@ -88,59 +44,68 @@ static void want_small_pages(struct host *h, struct range r)
 		host_advise(r, MADV_NOHUGEPAGE);
 }
 
-static int revoke_run(struct host *h, struct range run)
+/* Once something was refused, what is there is told, and nothing done. */
+struct adopting {
+	struct host *h;
+	unsigned prot;
+	mmu_found_fn found;
+	void *arg;
+	int err;
+};
+
+static int revoke_empty(struct host *h, struct range run)
 {
 	if (h->choice.revoke == HOST_GUARD)
 		return host_revoke_pages(&h->mmu, run, 0);
 	return host_mprotect(run, 0);
 }
 
-static int adopt_runs(struct host *h, const struct mmu_mapping *m,
-		      struct range r, mmu_present_fn present, void *arg)
+/* The program's guards trap as they are; but where missing pages are closed
+ * by protection, they have to be, too, to be filled like these. */
+static int take_guards(struct host *h, struct range run)
 {
-	bool is_present = false;
-	va_t end = r.start;
-	int err;
+	if (h->choice.revoke == HOST_GUARD)
+		return 0;
+	host_advise(run, MADV_GUARD_REMOVE);
+	return host_mprotect(run, 0);
+}
 
-	for (va_t at = r.start; at < r.end; at = end) {
-		struct range run;
+static int adopt_run(void *arg, struct range run, enum mmu_held held)
+{
+	struct adopting *a = arg;
+	bool is_protecting = a->h->choice.revoke == HOST_PROTECT;
 
-		err = find_run(h, (struct range){ at, r.end }, &is_present,
-			       &end);
-		if (err)
-			return err;
-		run = (struct range){ at, end };
-		if (!is_present)
-			err = revoke_run(h, run);
-		else
-			present(arg, run);
-		if (!err && is_present && h->choice.revoke == HOST_PROTECT)
-			host_open(h, run, m->prot);
-		if (err)
-			return err;
-	}
+	if (held != MMU_HOLDS_NOTHING)
+		a->found(a->arg, run, held);
+	if (a->err)
+		return 0;
+	if (held == MMU_HOLDS_NOTHING)
+		a->err = revoke_empty(a->h, run);
+	else if (held == MMU_HOLDS_GUARD)
+		a->err = take_guards(a->h, run);
+	else if (is_protecting)
+		host_open(a->h, run, a->prot);
 	return 0;
 }
 
 int host_adopt(struct mmu *mmu, const struct mmu_mapping *m, struct range r,
-	       mmu_present_fn present, void *arg)
+	       mmu_found_fn found, void *arg)
 {
 	struct host *h = host_of(mmu);
+	struct adopting a = { h, m->prot, found, arg, 0 };
 	int err;
 
 	if (m->kind == MMU_STACK) {
-		present(arg, r);
+		found(arg, r, MMU_HOLDS_BYTES);
 		return 0;
 	}
-	if (h->means.droppable && host_is_droppable(m->range))
+	if (h->means.droppable && host_is_droppable(r.start))
 		return -EINVAL;
 	want_small_pages(h, r);
-	err = host_mprotect(r, window_prot(h, m->prot));
-	if (err)
-		return err;
-	err = adopt_runs(h, m, r, present, arg);
-	if (err)
-		host_release(mmu, r, m->prot);
+	a.err = host_mprotect(r, window_prot(h));
+	err = host_each_run(h, r, adopt_run, &a);
+	if (!err)
+		err = a.err;
 	if (err || h->choice.revoke == HOST_GUARD)
 		host_mprotect(r, m->prot);
 	host_window_closes();

@@ -136,6 +136,7 @@ static const struct mmu_ops host_ops = {
 	.retract = host_retract,
 	.revoke = host_revoke_pages,
 	.release = host_release,
+	.release_guards = host_release_guards,
 	.refresh = host_refresh,
 	.protect = host_protect_pages,
 	.forget = host_forget,

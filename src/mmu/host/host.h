@@ -180,6 +180,12 @@ size_t host_copy_fault(void *dst, const void *src, size_t n);
  */
 bool host_touch_write(void *byte);
 
+/*
+ * The first address of the range that is locked memory (mlock); r.end: none.
+ * Cheap when none is.
+ */
+va_t host_find_locked(struct range r);
+
 /* The number of mappings of this process now; 0 when unknown. */
 uint64_t host_count_vmas(void);
 

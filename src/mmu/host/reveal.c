@@ -48,15 +48,20 @@ bool host_is_ours(struct mmu *mmu, struct range r)
 	       page_is_ours(h, r.end - PAGE_BYTES);
 }
 
-/* A locked mapping takes no guards; unlocked it does. */
-static int install_guards(struct range r)
+/* A locked mapping takes no guards and is not emptied; unlocked it is. */
+static int advise_unlocked(struct range r, int advice)
 {
-	int err = host_advise(r, MADV_GUARD_INSTALL);
+	int err = host_advise(r, advice);
 
 	if (err != -EINVAL)
 		return err;
 	raw_call(SYS_munlock, r.start, range_bytes(r));
-	return host_advise(r, MADV_GUARD_INSTALL);
+	return host_advise(r, advice);
+}
+
+static int install_guards(struct range r)
+{
+	return advise_unlocked(r, MADV_GUARD_INSTALL);
 }
 
 /*
@@ -85,7 +90,7 @@ int host_revoke_pages(struct mmu *mmu, struct range r, unsigned prot)
 	runs_forget(h->runs, r);
 	err = host_mprotect(r, 0);
 	if (!err)
-		err = host_advise(r, MADV_DONTNEED);
+		err = advise_unlocked(r, MADV_DONTNEED);
 	return err;
 }
 
@@ -94,6 +99,18 @@ void host_open(struct host *h, struct range r, unsigned prot)
 	host_mprotect(r, prot);
 	if (prot)
 		runs_opened(h->runs, r);
+}
+
+/* Guards take no bytes from behind, so under protect there is none. */
+void host_release_guards(struct mmu *mmu, struct range r, unsigned prot)
+{
+	struct host *h = host_of(mmu);
+
+	if (is_guarding(h) || !h->means.guard_anon)
+		return;
+	runs_forget(h->runs, r);
+	if (!install_guards(r))
+		host_mprotect(r, prot);
 }
 
 struct release_part {

@@ -54,19 +54,23 @@ int host_survey(struct mmu *mmu, struct range r, mmu_visit_fn visit,
 /* Whether PROCMAP_QUERY works here. */
 bool host_can_query(void);
 
-/* ---- droppable.c ---- */
+/* ---- smaps.c ---- */
 
-/* Whether the kernel knows MAP_DROPPABLE; whether a mapping is such. */
+/* Whether the kernel knows MAP_DROPPABLE; whether the mapping of va is such. */
 bool host_has_droppable(void);
-bool host_is_droppable(struct range mapping);
+bool host_is_droppable(va_t va);
 
 /* ---- pagemap.c ---- */
 
 /*
- * Length of the run at r.start whose pages all hold something (*is_present)
- * or all hold nothing. Returns: 0; -ENOSYS without a pagemap; -EIO.
+ * `visit` was called for each run of pages that all hold bytes, or guards, or
+ * nothing, rising, until it returned non-zero. It may change what is at or
+ * below its run. Pages that nobody may change meanwhile.
+ * Returns: 0; what visit returned; -EIO.
  */
-int host_run(struct host *h, struct range r, bool *is_present, va_t *end);
+typedef int (*host_run_fn)(void *arg, struct range run, enum mmu_held held);
+int host_each_run(struct host *h, struct range r, host_run_fn visit,
+		  void *arg);
 
 /* Whether the page holds a guard; false when it cannot be known. */
 bool host_page_is_guard(struct host *h, va_t va);
@@ -87,6 +91,7 @@ void runs_forget(struct host_runs *runs, struct range r);
 bool host_is_ours(struct mmu *mmu, struct range r);
 int host_revoke_pages(struct mmu *mmu, struct range r, unsigned prot);
 void host_release(struct mmu *mmu, struct range r, unsigned prot);
+void host_release_guards(struct mmu *mmu, struct range r, unsigned prot);
 int host_refresh(struct mmu *mmu, va_t va, unsigned prot, unsigned access);
 int host_protect_pages(struct mmu *mmu, struct range r, unsigned prot);
 void host_forget(struct mmu *mmu, struct range r);
@@ -106,7 +111,7 @@ void host_retract(struct mmu *mmu, const struct mmu_fill *f);
 
 /* As mmu_ops promises of adopt. */
 int host_adopt(struct mmu *mmu, const struct mmu_mapping *m, struct range r,
-	       mmu_present_fn present, void *arg);
+	       mmu_found_fn found, void *arg);
 
 /* When the last window in which good accesses were refused was closed. */
 uint64_t host_last_window_ns(void);

@@ -77,7 +77,7 @@ static int survey(struct mmu *mmu, struct range r, mmu_visit_fn visit,
 }
 
 static int adopt(struct mmu *mmu, const struct mmu_mapping *m, struct range r,
-		 mmu_present_fn present, void *arg)
+		 mmu_found_fn found, void *arg)
 {
 	struct native *n = native_of(mmu);
 	int err = failing(n);
@@ -90,7 +90,9 @@ static int adopt(struct mmu *mmu, const struct mmu_mapping *m, struct range r,
 
 		if (n->pages[i] == NATIVE_RESIDENT) {
 			n->pages[i] = NATIVE_VISIBLE;
-			present(arg, range_of(va, PAGE));
+			found(arg, range_of(va, PAGE), MMU_HOLDS_BYTES);
+		} else if (n->pages[i] == NATIVE_GUARDED) {
+			found(arg, range_of(va, PAGE), MMU_HOLDS_GUARD);
 		} else {
 			assert_int_equal(n->pages[i], NATIVE_PLAIN);
 			n->pages[i] = NATIVE_MISSING;
@@ -188,6 +190,14 @@ static void release(struct mmu *mmu, struct range r, unsigned prot)
 	change(mmu, r, from, NATIVE_PLAIN);
 }
 
+static void release_guards(struct mmu *mmu, struct range r, unsigned prot)
+{
+	const int from[2] = { NATIVE_GUARDED, NATIVE_MISSING };
+
+	(void)prot;
+	change(mmu, r, from, NATIVE_GUARDED);
+}
+
 static int refresh(struct mmu *mmu, va_t va, unsigned prot, unsigned access)
 {
 	struct native *n = native_of(mmu);
@@ -237,6 +247,7 @@ static const struct mmu_ops native_mmu_ops = {
 	.retract = retract,
 	.revoke = revoke,
 	.release = release,
+	.release_guards = release_guards,
 	.refresh = refresh,
 	.protect = protect,
 	.forget = forget,

@@ -26,6 +26,7 @@
 enum native_state {
 	NATIVE_PLAIN,    /* ordinary memory, empty */
 	NATIVE_RESIDENT, /* ordinary memory, something in it */
+	NATIVE_GUARDED,  /* ordinary memory, guarded by the program */
 	NATIVE_MISSING,
 	NATIVE_PROVIDED,
 	NATIVE_VISIBLE

@@ -111,9 +111,76 @@ static void a_refused_adoption_is_told(void **state)
 	struct native *n = *state;
 
 	native_map(n, 0, 4);
-	n->fail = -EIO;
-	assert_int_equal(native_watch(n, 0, 4), -EIO);
+	n->fail = -EINVAL;
+	assert_int_equal(native_watch(n, 0, 4), -EINVAL);
 	assert_int_equal(native_vmas(n), 0);
+	assert_false(space_is_watched(n->space, native_range(0, 4)));
+}
+
+/* Do the program's own guards refuse accesses, and outlive the watch? */
+static void the_programs_guards_stay(void **state)
+{
+	struct native *n = *state;
+	struct watch_ticket ticket;
+	struct vma *vma;
+
+	native_map(n, 0, 6);
+	n->pages[1] = n->pages[2] = n->pages[5] = NATIVE_GUARDED;
+	assert_int_equal(native_watch(n, 0, 6), 0);
+	assert_int_equal(space_fault(n->space, NATIVE_BASE + 2 * PAGE,
+				     FAULT_READ, &ticket),
+			 SPACE_SEGV_MAPERR);
+	space_begin(n->space);
+	vma = space_find_vma(n->space, NATIVE_BASE);
+	space_disarm(n->space, vma);
+	space_set_watch(n->space, vma, NULL, 0);
+	space_settle(n->space, native_range(0, 6));
+	space_end(n->space);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(n->pages[i], i == 1 || i == 2 || i == 5 ?
+						      NATIVE_GUARDED :
+						      NATIVE_PLAIN);
+}
+
+/* Is a range between two watched ones not watched? */
+static void what_is_watched_is_exact(void **state)
+{
+	struct native *n = *state;
+
+	native_map(n, 0, 16);
+	assert_int_equal(native_watch(n, 1, 2), 0);
+	assert_int_equal(native_watch(n, 8, 2), 0);
+	assert_false(space_is_watched(n->space, native_range(0, 1)));
+	assert_true(space_is_watched(n->space, native_range(0, 2)));
+	assert_true(space_is_watched(n->space, native_range(2, 1)));
+	assert_false(space_is_watched(n->space, native_range(3, 5)));
+	assert_true(space_is_watched(n->space, native_range(3, 6)));
+	assert_true(space_is_watched(n->space, native_range(9, 1)));
+	assert_false(space_is_watched(n->space, native_range(10, 6)));
+	assert_int_equal(space_unmap(n->space, native_range(8, 1)), 0);
+	assert_false(space_is_watched(n->space, native_range(3, 6)));
+	assert_int_equal(space_unmap(n->space, native_range(1, 9)), 0);
+	assert_false(space_is_watched(n->space, native_range(0, 16)));
+}
+
+/* Is the part that a failed call may have had whole again? */
+static void a_cut_is_undone(void **state)
+{
+	struct native *n = *state;
+
+	native_map(n, 0, 8);
+	assert_int_equal(native_watch(n, 0, 8), 0);
+	space_begin(n->space);
+	assert_int_equal(space_cut(n->space, native_range(2, 3)), 0);
+	assert_int_equal(native_vmas(n), 3);
+	space_uncut(n->space, native_range(2, 3));
+	assert_int_equal(native_vmas(n), 1);
+	space_disarm_range(n->space, native_range(0, 8));
+	assert_int_equal(n->pages[3], NATIVE_PLAIN);
+	space_rearm_range(n->space, native_range(0, 8));
+	assert_int_equal(n->pages[3], NATIVE_MISSING);
+	space_end(n->space);
+	assert_int_equal(native_vmas(n), 1);
 }
 
 /* Is what the program unmapped or replaced behind our back let go? */
@@ -247,6 +314,9 @@ int main(void)
 		a_case(a_stack_is_never_revoked),
 		a_case(refused_arming_is_undone),
 		a_case(a_refused_adoption_is_told),
+		a_case(the_programs_guards_stay),
+		a_case(what_is_watched_is_exact),
+		a_case(a_cut_is_undone),
 		a_case(survey_loses_what_is_gone),
 		a_case(disarming_releases),
 		a_case(protect_by_runs_or_whole),

@@ -187,8 +187,11 @@ static void watching_splits_and_merges(void **state)
 	sx_watch(sx, pages_at(BASE + 2 * PAGE, 2), &sx->watch.watch,
 		 WATCH_MISSING);
 	assert_int_equal(sx_vmas(sx), 3);
-	assert_int_equal(sx->space->watched.start, BASE + 2 * PAGE);
-	assert_int_equal(sx->space->watched.end, BASE + 4 * PAGE);
+	assert_false(space_is_watched(sx->space, pages_at(BASE, 2)));
+	assert_true(space_is_watched(sx->space,
+				     pages_at(BASE + 3 * PAGE, 5)));
+	assert_false(space_is_watched(sx->space,
+				      pages_at(BASE + 4 * PAGE, 4)));
 	sx_watch(sx, pages_at(BASE + 4 * PAGE, 2), &sx->watch.watch,
 		 WATCH_MISSING);
 	assert_int_equal(sx_vmas(sx), 3);
@@ -197,7 +200,7 @@ static void watching_splits_and_merges(void **state)
 	assert_int_equal(sx_vmas(sx), 3);
 	sx_watch(sx, pages_at(BASE, 8), NULL, 0);
 	assert_int_equal(sx_vmas(sx), 1);
-	assert_true(range_is_empty(sx->space->watched));
+	assert_false(space_is_watched(sx->space, pages_at(BASE, 8)));
 }
 
 /* Does the end of a write-protecting watch end the protection? */
