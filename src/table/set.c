@@ -6,6 +6,14 @@
 
 #include "base/check.h"
 
+struct pte table_read(const struct slot *slot)
+{
+	if (!slot->entry)
+		return (struct pte){ 0 };
+	return (struct pte){ atomic_load_explicit(slot->entry,
+						  memory_order_acquire) };
+}
+
 void table_lock(const struct slot *slot)
 {
 	check(slot->lock);

@@ -108,13 +108,7 @@ static inline struct slot slot_after(const struct slot *slot, uint64_t pages)
 }
 
 /* The entry as it is now; none when a level is missing. Context: trap. */
-static inline struct pte table_read(const struct slot *slot)
-{
-	if (!slot->entry)
-		return (struct pte){ 0 };
-	return (struct pte){ atomic_load_explicit(slot->entry,
-						  memory_order_acquire) };
-}
+struct pte table_read(const struct slot *slot);
 
 /* Takes / drops the leaf's lock. Context: trap. */
 void table_lock(const struct slot *slot);
