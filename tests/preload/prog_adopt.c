@@ -6,7 +6,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/shm.h>
 #include <unistd.h>
 
 #define WRITERS 4
@@ -123,6 +127,56 @@ static void present_pages_are_kept(void)
 	result("messages %d", handler.messages);
 }
 
+/* The answer to REGISTER, which is taken back. */
+static int answer(int fd, const volatile void *at)
+{
+	uint64_t start = (uint64_t)(uintptr_t)at & ~(PAGE - 1);
+	struct uffdio_register reg = { { start, PAGE },
+				       UFFDIO_REGISTER_MODE_MISSING, 0 };
+	int err = ioctl(fd, UFFDIO_REGISTER, &reg) ? errno : 0;
+
+	if (!err)
+		unwatch(fd, (void *)(uintptr_t)start, 1);
+	return err;
+}
+
+static void *map_zeros(int flags)
+{
+	int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	CHECK(fd >= 0 && p != MAP_FAILED);
+	close(fd);
+	return p;
+}
+
+/* Kinds of memory that can be watched, and kinds that cannot. */
+static void kinds_of_memory(void)
+{
+	int fd = open_uffd(O_CLOEXEC, 0);
+	int id = shmget(IPC_PRIVATE, PAGE, 0600);
+	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	char *heap = sbrk(3 * PAGE);
+	void *p;
+
+	CHECK(answer(fd, map_pages(1)) == 0);
+	CHECK(answer(fd, heap + PAGE) == 0);
+	CHECK(answer(fd, map_zeros(MAP_PRIVATE)) == 0);
+	CHECK(answer(fd, (void *)getauxval(AT_SYSINFO_EHDR)) == EINVAL);
+	p = shmat(id, NULL, 0);
+	CHECK(p != (void *)-1 && answer(fd, p) == EINVAL);
+	p = shmat(id, NULL, SHM_RDONLY);
+	CHECK(p != (void *)-1 && answer(fd, p) == EINVAL);
+	CHECK(shmctl(id, IPC_RMID, NULL) == 0);
+	p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0);
+	CHECK(p != MAP_FAILED && answer(fd, p) == EINVAL);
+	p = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(answer(fd, p) == 0);
+	p = map_pages(1);
+	prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, PAGE, "named");
+	CHECK(answer(fd, p) == 0);
+}
+
 static _Atomic int stop_reading;
 
 static void *read_on(void *arg)
@@ -167,6 +221,7 @@ const struct scene scenes[] = {
 	{ "writers_and_registration", writers_and_registration },
 	{ "writers_and_partial_registration",
 	  writers_and_partial_registration },
+	{ "kinds_of_memory", kinds_of_memory },
 	{ "present_pages_are_kept", present_pages_are_kept },
 	{ "no_torn_pages", no_torn_pages },
 	{ NULL, NULL },

@@ -78,13 +78,14 @@ static enum mmu_kind kind_of(const struct maps_line *line)
 {
 	va_t here = (va_t)(uintptr_t)__builtin_frame_address(0);
 
-	if (name_begins(line->name, "[v"))
-		return MMU_SPECIAL;
 	if (line->inode || line->name[0] == '/')
 		return kind_of_file(line);
 	if (name_begins(line->name, "[stack") || range_has(line->range, here))
 		return MMU_STACK;
-	return MMU_ANON;
+	if (!line->name[0] || name_begins(line->name, "[heap]") ||
+	    name_begins(line->name, "[anon:"))
+		return MMU_ANON;
+	return MMU_SPECIAL; /* [vdso], [vvar], [uprobes], ... */
 }
 
 static void mapping_of(const struct maps_line *line, struct mmu_mapping *out)
