@@ -131,17 +131,23 @@ void trap_after_fork(void);
 
 /* ---- signals during our own calls ---- */
 
-/*
- * No handler of the program's runs in this thread / they may again. Where one
- * of our calls begins, so the thread's id is made sure of, too. May be nested.
- */
 struct busy;
 
+/* What a call of ours found when it began. */
 struct host_mask {
 	uint64_t saved;    /* the mask before, when signals are blocked */
 	struct busy *busy; /* or who keeps them; see busy.c */
 };
+
+/*
+ * No handler of the program's runs in this thread. Called where one of our
+ * calls begins, so the thread's id is made sure of, too. May be nested.
+ *
+ * Context: any but the trap.
+ */
 void host_block_signals(struct host_mask *mask);
+
+/* They may run again, and those that were kept do. Context: as above. */
 void host_restore_signals(const struct host_mask *mask);
 
 /*
