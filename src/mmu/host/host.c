@@ -57,7 +57,7 @@ int host_open_file(const char *path, int flags)
 	long high;
 
 	if (fd < 0)
-		return -1;
+		return (int)fd;
 	high = raw_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HOST_FD_FLOOR);
 	if (high >= 0) {
 		raw_call(SYS_close, fd);
@@ -152,8 +152,10 @@ static int host_open_files(struct host *h)
 				: -1;
 	h->maps_fd = host_open_file("/proc/self/maps", O_RDONLY);
 	if (h->choice.publish == HOST_WRITE && h->mem_fd < 0)
-		return -EIO;
-	return 0;
+		return h->mem_fd;
+	if (h->means.pagemap && h->pagemap_fd < 0)
+		return h->pagemap_fd;
+	return h->maps_fd < 0 ? h->maps_fd : 0;
 }
 
 static int host_make_parts(struct host *h)

@@ -50,7 +50,7 @@ void host_find_means(struct host_means *out);
 int host_choose(const struct host_means *means, struct host_choice *choice,
 		const char **why_revoke, const char **why_publish);
 
-/* The one host mmu. Returns: 0 and *out; -ENOMEM; -EIO. */
+/* The one host mmu. Returns: 0 and *out; -ENOMEM; -errno of open(2). */
 int mmu_host_create(const struct host_means *means,
 		    const struct host_choice *choice,
 		    struct mmu **out) must_check;

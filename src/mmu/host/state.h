@@ -36,7 +36,7 @@ static inline struct host *host_of(struct mmu *mmu)
 int host_mprotect(struct range r, unsigned prot);
 int host_advise(struct range r, int advice);
 
-/* A file opened out of the program's way. Returns: a number; -1. */
+/* A file opened out of the program's way. Returns: a number; -errno. */
 int host_open_file(const char *path, int flags);
 
 /* ---- crowd.c ---- */
