@@ -262,7 +262,8 @@ int host_survey(struct mmu *mmu, struct range r, mmu_visit_fn visit, void *arg)
 {
 	struct host *h = host_of(mmu);
 
-	if (h->means.procmap_query)
+	/* In a fork's child our file still tells of the parent. */
+	if (h->means.procmap_query && trap_is_same_process())
 		return query_survey(h, r, visit, arg);
 	return text_survey(r, visit, arg);
 }
