@@ -38,7 +38,8 @@ int shim_adopt(int fd)
 {
 	int saved = errno;
 
-	if (fd >= 0 && pf_is_userfaultfd(fd))
+	/* A refused one may have left the process' files and traps behind. */
+	if (fd < 0 || pf_is_userfaultfd(fd))
 		atomic_store(&shim_has_objects, true);
 	errno = saved;
 	return fd;

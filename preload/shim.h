@@ -31,7 +31,7 @@
 
 #define SHIM_PAGE ((uintptr_t)4096)
 
-/* [a] There is or was an object of ours in this process. */
+/* [a] There is or was an object of ours in this process, or nearly so. */
 extern atomic_bool shim_has_objects;
 
 static inline bool shim_is_active(void)

@@ -58,6 +58,13 @@ def told(p, options, want):
     return got[0]
 
 
+def room_again(p, left):
+    got = place.results([p.launcher(), '--fds-left', left, '--',
+                         *served(p, p.program('broken'),
+                                 'works_once_there_is_room')])
+    place.same_as(WORKS, got)
+
+
 def auto_does_not_ask(p):
     """A filter that is not ours kills whoever asks: auto asks nobody."""
     got = place.results([p.launcher(), '--refuse', 'userfaultfd=kill', '--',
@@ -141,6 +148,8 @@ def play(p):
     for options, want in REFUSALS:
         p.play(' '.join(o.removeprefix('--') for o in options), told, p,
                options, want)
+    for left in '12345':
+        p.play(f'fds-left {left}, then more', room_again, p, left)
     p.play('auto does not ask where a filter might kill', auto_does_not_ask,
            p)
     for scene in SCENES:

@@ -116,6 +116,16 @@ static void works_or_refuses(void)
 		result("works");
 }
 
+/* Refused while no descriptor is left, it works once there are some. */
+static void works_once_there_is_room(void)
+{
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	CHECK(fd == -1 && errno == EMFILE);
+	CHECK(close_range(16, 63, 0) == 0);
+	works_or_refuses();
+}
+
 /* Fills in random order; refused pages are asked for again afterwards. */
 static size_t fill_some(int fd, char *area, size_t pages, bool *is_filled)
 {
@@ -408,6 +418,7 @@ static void storm(void)
 
 const struct scene scenes[] = {
 	{ "works_or_refuses", works_or_refuses },
+	{ "works_once_there_is_room", works_once_there_is_room },
 	{ "mappings_run_out", mappings_run_out },
 	{ "memory_is_at_its_limit", memory_is_at_its_limit },
 	{ "memory_is_past_its_limit", memory_is_past_its_limit },
