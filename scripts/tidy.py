@@ -296,6 +296,18 @@ def rule_doc_links():
                 yield f"{path}: the link {target} leads nowhere"
 
 
+def rule_shown_files():
+    """What a page shows after <!-- PATH --> is that file."""
+    shown = re.compile(r"^<!-- (\S+\.\w+) -->\n```\w*\n(.*?)^```$", re.M | re.S)
+    for path in csource.files(".md"):
+        text = csource.read(path)
+        for name, block in shown.findall(text):
+            if block != csource.read(name):
+                yield f"{path}: what it shows is not {name}"
+    if "<!-- examples/01-hello-fault.c -->" not in csource.read("README.md"):
+        yield "README.md: does not show examples/01-hello-fault.c"
+
+
 def rule_one_version():
     text = csource.read("include/polyfault/version.h")
     header = re.search(r'PF_VERSION_STRING "([^"]+)"', text).group(1)
