@@ -3,14 +3,17 @@
 #include "sys/process.h"
 
 #include "base/mem.h"
+#include "base/raw.h"
 #include "base/sync.h"
 #include "sys/kernel/kernel.h"
 #include "sys/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static struct sys_choice choice;
@@ -221,6 +224,15 @@ static void probe_kernel(struct pf_probe *out)
 		close(err);
 }
 
+/* What the soft world's shootdowns use to do without barriers of readers. */
+static bool has_membarrier(void)
+{
+	long commands = raw_call(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0);
+
+	return commands > 0 &&
+	       (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
 static void probe_host(struct pf_probe *out)
 {
 	const struct sys_choice *c = sys_choice();
@@ -233,6 +245,7 @@ static void probe_host(struct pf_probe *out)
 	out->wipe_on_fork = c->means.wipe_on_fork;
 	out->fault_code = c->means.fault_code;
 	out->max_map_count = c->means.max_map_count;
+	out->membarrier = has_membarrier();
 	out->cpus = sync_cpus();
 	out->backing = "private";
 	snprintf(out->backing_why, sizeof(out->backing_why),

@@ -72,8 +72,7 @@ static int create_object(struct space *space, unsigned flags)
 		raw_call(SYS_close, fd);
 		return err;
 	}
-	handle_attach(handle, uffd);
-	handle_note(fd, handle);
+	handle_attach(handle, uffd, fd);
 	return fd;
 }
 
@@ -134,30 +133,40 @@ static int descriptor_flag(struct handle *handle, int fd,
 	return err;
 }
 
-int sys_ioctl(int fd, unsigned long command, void *arg)
+/* Another thread may close the descriptor: the command is carried out. */
+static int run_command(int fd, unsigned long command, void *at)
 {
-	struct handle *handle = handle_of(fd);
-	struct uffd_arg block = { .copy_in = arg_in,
-				  .copy_out = arg_out,
-				  .at = arg };
+	const struct uffd_arg block = { .copy_in = arg_in,
+					.copy_out = arg_out,
+					.at = at };
 	struct host_mask mask;
+	struct uffd *uffd;
 	int err;
 
-	if (!handle)
-		return (int)raw_call(SYS_ioctl, fd, command, arg);
-	if (handle->is_foreign)
-		return -ESRCH;
-	if (command == FIONBIO || command == FIOCLEX || command == FIONCLEX)
-		return descriptor_flag(handle, fd, command, arg);
 	host_block_signals(&mask);
-	atomic_store(&handle->some_fd, fd);
-	err = uffd_ioctl(handle->uffd, (uint32_t)command, &block);
+	err = handle_hold(fd, &uffd);
+	if (!err) {
+		err = uffd_ioctl(uffd, (uint32_t)command, &block);
+		uffd_put(uffd);
+	}
 	host_restore_signals(&mask);
 	return err;
 }
 
+int sys_ioctl(int fd, unsigned long command, void *arg)
+{
+	struct handle *handle = handle_of(fd);
+
+	if (!handle)
+		return (int)raw_call(SYS_ioctl, fd, command, arg);
+	if (command == FIONBIO || command == FIOCLEX || command == FIONCLEX)
+		return descriptor_flag(handle, fd, command, arg);
+	return run_command(fd, command, arg);
+}
+
 /* ---- duplicates ---- */
 
+/* Forgotten first: the next one who opens something gets the number. */
 int sys_close(int fd)
 {
 	struct handle *handle = handle_of(fd);
@@ -166,9 +175,9 @@ int sys_close(int fd)
 
 	if (!handle)
 		return (int)raw_call(SYS_close, fd);
+	host_block_signals(&mask);
 	handle_forget(fd);
 	err = (int)raw_call(SYS_close, fd);
-	host_block_signals(&mask);
 	handle_reap(handle);
 	host_restore_signals(&mask);
 	return err;
@@ -176,8 +185,13 @@ int sys_close(int fd)
 
 static int noted(int fd, struct handle *handle)
 {
-	if (fd >= 0 && handle)
-		handle_note(fd, handle);
+	struct host_mask mask;
+
+	if (fd < 0 || !handle)
+		return fd;
+	host_block_signals(&mask);
+	handle_note(fd, handle);
+	host_restore_signals(&mask);
 	return fd;
 }
 
@@ -186,21 +200,45 @@ int sys_dup(int fd)
 	return noted((int)raw_call(SYS_dup, fd), handle_of(fd));
 }
 
-int sys_dup3(int fd, int new_fd, int flags)
+/*
+ * What the new number stood for is let go of before the kernel replaces it,
+ * and taken back when the kernel refuses.
+ */
+static int dup_over(int fd, int new_fd, int flags)
 {
 	struct handle *old = handle_of(new_fd);
-	struct host_mask mask;
-	int got = (int)raw_call(SYS_dup3, fd, new_fd, flags);
+	struct handle *handle = handle_of(fd);
+	bool was_internal;
+	int got = handle_make_way(new_fd, &was_internal);
 
-	if (got < 0)
+	if (got)
 		return got;
 	handle_forget(new_fd);
-	noted(new_fd, handle_of(fd));
-	if (old) {
-		host_block_signals(&mask);
+	got = (int)raw_call(SYS_dup3, fd, new_fd, flags);
+	if (got < 0 && was_internal)
+		raw_call(SYS_close, new_fd);
+	if (got < 0)
+		handle = old;
+	if (handle)
+		handle_note(new_fd, handle);
+	if (got >= 0 && old)
 		handle_reap(old);
-		host_restore_signals(&mask);
-	}
+	return got;
+}
+
+/* The number of a file of the host mmu is no number to the program. */
+int sys_dup3(int fd, int new_fd, int flags)
+{
+	struct host_mask mask;
+	int got;
+
+	if (fd == new_fd)
+		return (int)raw_call(SYS_dup3, fd, new_fd, flags);
+	if (host_owns_fd(new_fd))
+		return -EBADF;
+	host_block_signals(&mask);
+	got = dup_over(fd, new_fd, flags);
+	host_restore_signals(&mask);
 	return got;
 }
 
@@ -220,18 +258,33 @@ int sys_fcntl(int fd, int command, long arg)
 	return got;
 }
 
-ssize_t sys_fdinfo(int fd, char *text, size_t n)
+/*
+ * Of the parent's object a child sees the figures, which both share; its lock
+ * and its waiters are the parent's business.
+ */
+static ssize_t inherited_fdinfo(int fd, char *text, size_t n)
 {
 	struct handle *handle = handle_of(fd);
+	struct uffd *uffd = handle ? handle->uffd : NULL;
 
+	return uffd ? (ssize_t)uffd_fdinfo(uffd, text, n) : -EBADF;
+}
+
+ssize_t sys_fdinfo(int fd, char *text, size_t n)
+{
 	struct host_mask mask;
+	struct uffd *uffd;
 	ssize_t bytes;
 
-	if (!handle)
-		return -EBADF;
 	host_block_signals(&mask);
-	uffd_bury(handle->uffd);
-	bytes = (ssize_t)uffd_fdinfo(handle->uffd, text, n);
+	bytes = handle_hold(fd, &uffd);
+	if (bytes == -ESRCH) {
+		bytes = inherited_fdinfo(fd, text, n);
+	} else if (!bytes) {
+		uffd_bury(uffd);
+		bytes = (ssize_t)uffd_fdinfo(uffd, text, n);
+		uffd_put(uffd);
+	}
 	host_restore_signals(&mask);
 	return bytes;
 }
@@ -250,7 +303,13 @@ void sys_note_dup(int old_fd, int fd)
 
 void sys_note_closing(int fd)
 {
+	struct host_mask mask;
+
+	if (!handle_of(fd))
+		return;
+	host_block_signals(&mask);
 	handle_forget(fd);
+	host_restore_signals(&mask);
 }
 
 void sys_note_closed(void)
@@ -264,7 +323,13 @@ void sys_note_closed(void)
 
 bool sys_note_received(int fd)
 {
-	return handle_recognise(fd);
+	struct host_mask mask;
+	bool is_known;
+
+	host_block_signals(&mask);
+	is_known = handle_recognise(fd);
+	host_restore_signals(&mask);
+	return is_known;
 }
 
 bool sys_is_internal(int fd)

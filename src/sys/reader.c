@@ -23,7 +23,19 @@
 #include <sys/syscall.h>
 
 #define READ_BATCH 16
-#define BELL_SLICE_NS 1000000000ull
+#define NS_PER_S 1000000000ull
+#define BELL_SLICE_NS NS_PER_S
+/* Waits that are longer than that have no end. */
+#define LONGEST_WAIT_S ((time_t)(INT64_MAX / (int64_t)NS_PER_S / 2))
+/* So many of ours in one poll are followed; more are exposed for good. */
+#define MOST_FOLLOWED 64
+
+/*
+ * No reference to the object is held while a thread sleeps, so that one that
+ * is cancelled, or leaves by longjmp from a signal handler, keeps nothing
+ * from being released. A jump leaves a count of sleepers raised, which costs
+ * tokens that nobody needs and nothing else.
+ */
 
 /* ---- looking a while before sleeping ---- */
 
@@ -31,16 +43,22 @@ static struct crowd crowd;
 
 static bool has_message(struct handle *handle)
 {
-	return uffd_poll(handle->uffd, true) & POLLIN;
+	struct uffd *uffd = handle->uffd;
+
+	return uffd && (uffd_poll(uffd, true) & POLLIN);
 }
 
-/* Whether a message came while we looked. */
+/* Whether a message came while we looked, or the object went. */
 static bool look_a_while(struct handle *handle)
 {
-	_Atomic uint32_t *bell = uffd_bell(handle->uffd);
-	uint32_t seen = atomic_load(bell);
-	uint32_t budget, looks;
+	struct uffd *uffd = handle->uffd;
+	_Atomic uint32_t *bell;
+	uint32_t seen, budget, looks;
 
+	if (!uffd)
+		return true;
+	bell = uffd_bell(uffd);
+	seen = atomic_load(bell);
 	if (has_message(handle))
 		return true;
 	budget = crowd_looks(&crowd);
@@ -60,9 +78,22 @@ static void begin_sleep(struct handle *handle)
 	handle_settle_calmly(handle);
 }
 
-static void end_sleep(struct handle *handle)
+/* Also what is left to do when the sleeper is cancelled. */
+static void end_sleep(void *handle)
 {
-	atomic_fetch_sub(&handle->sleepers, 1);
+	atomic_fetch_sub(&((struct handle *)handle)->sleepers, 1);
+}
+
+/* Whoever slept on the last number may have kept the object from release. */
+static void reap_calmly(struct handle *handle)
+{
+	struct host_mask mask;
+
+	if (atomic_load(&handle->fds) > 0)
+		return;
+	host_block_signals(&mask);
+	handle_reap(handle);
+	host_restore_signals(&mask);
 }
 
 /* ---- read ---- */
@@ -100,51 +131,81 @@ static size_t iov_put(const struct iovec *iov, uint64_t offset,
 	return done;
 }
 
-static int take_messages(struct handle *handle, struct pf_uffd_msg *msgs,
-			 unsigned count)
+/* A child's read of its parent's object: as of one whose memory is gone. */
+static int take_messages(int fd, struct pf_uffd_msg *msgs, unsigned count)
 {
 	struct host_mask mask;
+	struct uffd *uffd;
 	int got;
 
 	host_block_signals(&mask);
-	got = uffd_take(handle->uffd, msgs, count);
+	got = handle_hold(fd, &uffd);
+	if (!got) {
+		got = uffd_take(uffd, msgs, count);
+		uffd_put(uffd);
+	}
 	host_restore_signals(&mask);
-	return got;
+	return got == -ESRCH ? -EAGAIN : got;
 }
 
-/* Sleeps as a read does: signals, cancellation, O_NONBLOCK are recv's. */
-static int wait_for_message(struct handle *handle, int fd, bool may_wait)
+/* libc's recv is a cancellation point; -errno. */
+static __attribute__((noinline)) long peek(int fd, bool may_wait)
 {
 	char byte;
 	long got;
 
+	if (!may_wait || !sys_real.recv)
+		return raw_call(SYS_recvfrom, fd, &byte, 1,
+				MSG_PEEK | (may_wait ? 0 : MSG_DONTWAIT), NULL,
+				NULL);
+	got = sys_real.recv(fd, &byte, 1, MSG_PEEK);
+	return got < 0 ? -errno : got;
+}
+
+/*
+ * Sleeps as a read does: signals, cancellation, O_NONBLOCK are recv's. Who
+ * closes the last number after we said that we sleep puts a token there; who
+ * did before is seen here.
+ */
+static int wait_for_message(struct handle *handle, int fd, bool may_wait)
+{
+	volatile long got = -EBADF; /* kept by the clean-up's setjmp */
+
 	begin_sleep(handle);
-	if (may_wait && sys_real.recv) {
-		got = sys_real.recv(fd, &byte, 1, MSG_PEEK);
-		if (got < 0)
-			got = -errno;
-	} else {
-		got = raw_call(SYS_recvfrom, fd, &byte, 1,
-			       MSG_PEEK | (may_wait ? 0 : MSG_DONTWAIT), NULL,
-			       NULL);
-	}
-	end_sleep(handle);
+	pthread_cleanup_push(end_sleep, handle);
+	if (handle_of(fd) == handle)
+		got = peek(fd, may_wait);
+	pthread_cleanup_pop(1);
+	reap_calmly(handle);
+	if (got == -ENOTSOCK)
+		return -EBADF; /* closed, and the number used again */
 	return got < 0 ? (int)got : 0;
+}
+
+/* Nothing is queued. Returns: 0, look again; -errno, as read. */
+static int wait_awake_or_asleep(int fd, bool may_wait)
+{
+	struct handle *handle = handle_of(fd);
+
+	if (!handle)
+		return -EBADF;
+	if (may_wait && !handle->is_nonblocking && look_a_while(handle))
+		return 0;
+	return wait_for_message(handle, fd, may_wait);
 }
 
 ssize_t sys_read(int fd, const struct iovec *iov, int count, bool may_wait)
 {
-	struct handle *handle = handle_of(fd);
 	struct pf_uffd_msg msgs[READ_BATCH];
 	uint64_t room = iov_bytes(iov, count);
 	uint64_t done = 0;
 
-	if (!handle || !uffd_is_ready(handle->uffd) || room < sizeof(*msgs))
+	if (room < sizeof(*msgs))
 		return -EINVAL;
 	for (;;) {
 		uint64_t fit = (room - done) / sizeof(*msgs);
 		unsigned want = fit < READ_BATCH ? (unsigned)fit : READ_BATCH;
-		int got = want ? take_messages(handle, msgs, want) : 0;
+		int got = want ? take_messages(fd, msgs, want) : 0;
 		size_t bytes = (size_t)got * sizeof(*msgs);
 		int err;
 
@@ -157,23 +218,13 @@ ssize_t sys_read(int fd, const struct iovec *iov, int count, bool may_wait)
 			return (ssize_t)done;
 		if (got)
 			continue;
-		if (may_wait && !handle->is_nonblocking && look_a_while(handle))
-			continue;
-		err = wait_for_message(handle, fd, may_wait);
+		err = wait_awake_or_asleep(fd, may_wait);
 		if (err)
 			return err;
 	}
 }
 
 /* ---- poll ---- */
-
-static short revents_of(int fd, short events)
-{
-	struct handle *handle = handle_of(fd);
-	unsigned now = uffd_poll(handle->uffd, handle->is_nonblocking);
-
-	return (short)(now & ((unsigned)(unsigned short)events | POLLERR));
-}
 
 int sys_poll_now(int fd)
 {
@@ -182,14 +233,22 @@ int sys_poll_now(int fd)
 	if (!handle)
 		return -EBADF;
 	handle_settle_calmly(handle);
-	return (int)uffd_poll(handle->uffd, handle->is_nonblocking);
+	return (int)handle_poll(handle);
 }
+
+/* One of ours in the program's array, as it was when the sleep began. */
+struct followed {
+	struct handle *handle;
+	nfds_t at;
+	bool is_hidden; /* from the kernel: its socket is the parent's */
+};
 
 struct poll_call {
 	struct pollfd *fds;
 	nfds_t count;
 	unsigned ours;
-	struct handle *first; /* the only one, when ours == 1 */
+	unsigned asleep;
+	struct followed list[MOST_FOLLOWED]; /* `asleep` of them */
 };
 
 /* Readiness of ours, from the objects themselves. Returns how many. */
@@ -199,10 +258,13 @@ static int fill_ours(const struct poll_call *call)
 
 	for (nfds_t i = 0; i < call->count; i++) {
 		struct pollfd *p = &call->fds[i];
+		struct handle *handle = handle_of(p->fd);
+		unsigned wanted = (unsigned short)p->events | POLLERR |
+				  POLLNVAL;
 
-		if (!handle_of(p->fd))
+		if (!handle)
 			continue;
-		p->revents = revents_of(p->fd, p->events);
+		p->revents = (short)(handle_poll(handle) & wanted);
 		ready += p->revents != 0;
 	}
 	return ready;
@@ -215,14 +277,6 @@ static int count_ready(const struct poll_call *call)
 	for (nfds_t i = 0; i < call->count; i++)
 		ready += call->fds[i].revents != 0;
 	return ready;
-}
-
-static void each_ours(const struct poll_call *call,
-		      void (*fn)(struct handle *handle))
-{
-	for (nfds_t i = 0; i < call->count; i++)
-		if (handle_of(call->fds[i].fd))
-			fn(handle_of(call->fds[i].fd));
 }
 
 static long real_ppoll(const struct poll_call *call,
@@ -249,23 +303,74 @@ static const struct timespec *left_until(uint64_t end, struct timespec *left)
 
 	if (!end)
 		return NULL;
-	left->tv_sec = (time_t)(ns / 1000000000u);
-	left->tv_nsec = (long)(ns % 1000000000u);
+	left->tv_sec = (time_t)(ns / NS_PER_S);
+	left->tv_nsec = (long)(ns % NS_PER_S);
 	return left;
 }
 
-static long sleep_once(const struct poll_call *call,
-		       const struct timespec *left, const sigset_t *mask)
+static void fall_asleep(struct poll_call *call)
+{
+	for (nfds_t i = 0; i < call->count; i++) {
+		struct pollfd *p = &call->fds[i];
+		struct handle *handle = handle_of(p->fd);
+		struct followed *one = &call->list[call->asleep];
+
+		if (!handle)
+			continue;
+		if (call->asleep == MOST_FOLLOWED) {
+			sys_expose(p->fd);
+			continue;
+		}
+		*one = (struct followed){ .handle = handle, .at = i };
+		call->asleep++;
+		one->is_hidden = atomic_load(&handle->is_foreign);
+		if (one->is_hidden)
+			p->fd = ~p->fd;
+		else
+			begin_sleep(handle);
+	}
+}
+
+/*
+ * Also what is left to do when the sleeper is cancelled. A number that was
+ * closed by another thread meanwhile is no descriptor.
+ */
+static void wake_up(void *arg)
+{
+	struct poll_call *call = arg;
+
+	while (call->asleep > 0) {
+		struct followed *one = &call->list[--call->asleep];
+		struct pollfd *p = &call->fds[one->at];
+
+		if (one->is_hidden) {
+			p->fd = ~p->fd;
+			continue;
+		}
+		end_sleep(one->handle);
+		if (handle_of(p->fd) == one->handle)
+			continue;
+		p->revents = POLLNVAL;
+		reap_calmly(one->handle);
+	}
+}
+
+static long sleep_once(struct poll_call *call, const struct timespec *left,
+		       const sigset_t *mask)
 {
 	static const struct timespec at_once;
 	long got;
 
-	each_ours(call, begin_sleep);
-	if (fill_ours(call))
-		left = &at_once;
-	got = real_ppoll(call, left, mask);
-	each_ours(call, end_sleep);
+	fall_asleep(call);
+	pthread_cleanup_push(wake_up, call);
+	got = real_ppoll(call, fill_ours(call) ? &at_once : left, mask);
+	pthread_cleanup_pop(1);
 	return got;
+}
+
+static void nobody_sleeps(void *uffd)
+{
+	uffd_expect(uffd, false);
 }
 
 /*
@@ -273,72 +378,111 @@ static long sleep_once(const struct poll_call *call,
  * costs the one who rings it no token. In slices, since only a wait with a
  * timeout is ended by every signal, as poll is. A cancellation point.
  */
-static int sleep_on_bell(struct handle *handle, uint32_t seen, uint64_t end)
+static int sleep_on_bell(struct uffd *uffd, uint32_t seen, uint64_t end)
 {
+	_Atomic uint32_t *bell = uffd_bell(uffd);
 	uint64_t now = sync_now_ns();
-	uint64_t ns = BELL_SLICE_NS;
-	int type, err;
+	uint64_t left = end > now ? end - now : 0;
+	int type, err = 0;
 
-	if (end && end <= now)
-		return 0;
-	if (end && end - now < ns)
-		ns = end - now;
+	if (!end || left > BELL_SLICE_NS)
+		left = BELL_SLICE_NS;
+	uffd_expect(uffd, true);
+	pthread_cleanup_push(nobody_sleeps, uffd);
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-	err = uffd_sleep(handle->uffd, seen, (int64_t)ns);
+	err = sync_wait_change(bell, seen, (int64_t)left);
 	pthread_setcanceltype(type, NULL);
+	pthread_cleanup_pop(1);
 	return err == -EINTR ? err : 0;
 }
 
+/*
+ * The bell is read before anything is looked at. An object that is released
+ * rings it, and may have become another one's by then: hence the second look
+ * at the slot.
+ */
 static int poll_alone(const struct poll_call *call, uint64_t end)
 {
-	struct handle *handle = call->first;
-	int err;
+	struct pollfd *p = &call->fds[0];
+	struct handle *handle = call->list[0].handle;
 
 	for (;;) {
-		uint32_t seen = atomic_load(uffd_bell(handle->uffd));
+		struct uffd *uffd = handle->uffd;
+		uint32_t seen = uffd ? atomic_load(uffd_bell(uffd)) : 0;
+		int err;
 
-		if (handle_of(call->fds[0].fd) != handle)
-			return -EBADF;
+		if (!uffd || handle->uffd != uffd ||
+		    handle_of(p->fd) != handle) {
+			p->revents = POLLNVAL;
+			return 1;
+		}
 		if (fill_ours(call))
 			return 1;
 		if (end && sync_now_ns() >= end)
 			return 0;
 		if (look_a_while(handle))
 			continue;
-		err = sleep_on_bell(handle, seen, end);
+		err = sleep_on_bell(uffd, seen, end);
 		if (err)
 			return err;
 	}
 }
 
+/* How many of ours there are; the first of them is the list's first. */
 static void survey_call(struct poll_call *call)
 {
 	for (nfds_t i = 0; i < call->count; i++) {
 		struct handle *handle = handle_of(call->fds[i].fd);
 
-		if (!handle)
-			continue;
-		call->first = handle;
-		call->ours++;
+		if (handle && !call->ours++)
+			call->list[0].handle = handle;
 	}
+}
+
+static bool is_invalid(const struct timespec *t)
+{
+	return t->tv_sec < 0 || t->tv_nsec < 0 ||
+	       t->tv_nsec >= (long)NS_PER_S;
+}
+
+/* 0: never. */
+static uint64_t end_of(const struct timespec *timeout)
+{
+	if (!timeout || timeout->tv_sec > LONGEST_WAIT_S)
+		return 0;
+	return sync_now_ns() + (uint64_t)timeout->tv_sec * NS_PER_S +
+	       (uint64_t)timeout->tv_nsec;
+}
+
+/* One of ours and nothing else, to be waited for, and no child's. */
+static bool is_alone(const struct poll_call *call,
+		     const struct timespec *timeout, const sigset_t *mask)
+{
+	bool may_sleep = !timeout || timeout->tv_sec || timeout->tv_nsec;
+
+	return call->count == 1 && may_sleep && !mask &&
+	       !atomic_load(&call->list[0].handle->is_foreign);
 }
 
 int sys_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	      const sigset_t *mask)
 {
-	struct poll_call call = { .fds = fds, .count = count };
+	struct poll_call call;
 	struct timespec left;
-	uint64_t end = 0;
-	bool may_sleep = !timeout || timeout->tv_sec || timeout->tv_nsec;
+	uint64_t end;
 	long got;
 
+	call.fds = fds;
+	call.count = count;
+	call.ours = 0;
+	call.asleep = 0;
 	survey_call(&call);
 	if (!call.ours)
 		return (int)real_ppoll(&call, timeout, mask);
-	if (timeout)
-		end = sync_now_ns() + (uint64_t)timeout->tv_sec * 1000000000u +
-		      (uint64_t)timeout->tv_nsec;
-	if (count == 1 && may_sleep && !mask)
+	if (timeout && is_invalid(timeout))
+		return -EINVAL;
+	end = end_of(timeout);
+	if (is_alone(&call, timeout, mask))
 		return poll_alone(&call, end);
 	for (;;) {
 		got = sleep_once(&call, left_until(end, &left), mask);

@@ -142,6 +142,16 @@ void uffd_get(struct uffd *uffd)
 	check(before > 0);
 }
 
+bool uffd_try_get(struct uffd *uffd)
+{
+	uint32_t refs = atomic_load(&uffd->refs);
+
+	while (refs > 0)
+		if (atomic_compare_exchange_weak(&uffd->refs, &refs, refs + 1))
+			return true;
+	return false;
+}
+
 void uffd_put(struct uffd *uffd)
 {
 	uint32_t before = atomic_fetch_sub(&uffd->refs, 1);

@@ -38,14 +38,8 @@ extern const struct watch_ops uffd_watch_ops;
  */
 struct uffd *uffd_of_watch(struct watch *watch);
 
-/*
- * One reference more / less; the last one lets go of the space and puts the
- * object into the pool.
- *
- * Context: trap.
- */
+/* One reference more, by one who knows of another. Context: trap. */
 void uffd_get(struct uffd *uffd);
-void uffd_put(struct uffd *uffd);
 
 /*
  * Waiters whose reported address lies in the range are on no queue and retry

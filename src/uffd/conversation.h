@@ -66,6 +66,7 @@ struct conversation {
 	uint32_t used_slots;         /* [q] slots ever used: 1..used_slots */
 	_Atomic uint32_t bell;       /* [a] futex: changes at each message */
 	_Atomic uint32_t sleepers;   /* [a] asleep on the bell */
+	_Atomic uint32_t posted;     /* [a] messages ever; written under [q] */
 	_Atomic uint32_t tell_requests; /* [a] see uffd_tell() */
 	bool is_told;                /* [teller] last word given to the host */
 	struct uffd_stats stats;     /* [q] but for the fill counters */

@@ -53,14 +53,26 @@ _Atomic uint32_t *uffd_bell(struct uffd *uffd)
 	return &uffd->talk->bell;
 }
 
+uint32_t uffd_posted(const struct uffd *uffd)
+{
+	return atomic_load(&uffd->talk->posted);
+}
+
+void uffd_expect(struct uffd *uffd, bool is_asleep)
+{
+	if (is_asleep)
+		atomic_fetch_add(&uffd->talk->sleepers, 1);
+	else
+		atomic_fetch_sub(&uffd->talk->sleepers, 1);
+}
+
 int uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns)
 {
-	struct conversation *c = uffd->talk;
 	int err;
 
-	atomic_fetch_add(&c->sleepers, 1);
-	err = sync_wait_change(&c->bell, seen, timeout_ns);
-	atomic_fetch_sub(&c->sleepers, 1);
+	uffd_expect(uffd, true);
+	err = sync_wait_change(&uffd->talk->bell, seen, timeout_ns);
+	uffd_expect(uffd, false);
 	check(err == 0 || err == -ETIMEDOUT || err == -EINTR);
 	return err;
 }

@@ -125,6 +125,8 @@ uint32_t queue_post(struct conversation *c, const struct waiter_post *post)
 	w->thread = post->thread;
 	w->posted_ns = sync_now_ns();
 	w->may_sleep = 1;
+	/* Before the count: who sees the message sees that it is new. */
+	atomic_store_explicit(&c->posted, c->posted + 1, memory_order_relaxed);
 	list_append(c, &c->unread, slot);
 	hash_add(c, slot);
 	atomic_fetch_add(&c->queued, 1);

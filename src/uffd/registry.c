@@ -180,7 +180,10 @@ int command_register(struct uffd *uffd, const struct uffd_arg *arg)
 		return err;
 
 	space_begin(uffd->space);
-	err = register_locked(uffd, r, (unsigned)block.mode);
+	/* Released while it was on its way here: nobody would let go again. */
+	err = atomic_load(&uffd->is_released) ? -EBADF : 0;
+	if (!err)
+		err = register_locked(uffd, r, (unsigned)block.mode);
 	space_settle(uffd->space, r);
 	space_end(uffd->space);
 	if (err)

@@ -74,6 +74,23 @@ int uffd_create(const struct uffd_options *options,
 void uffd_release(struct uffd *uffd);
 
 /*
+ * One more reference, for whoever found the object where it may be released
+ * meanwhile. The memory of objects is never unmapped, so an object that was
+ * put for the last time may be asked, too. It may have become another one:
+ * look again, with the reference, whether it is the one that was meant.
+ *
+ * Context: trap.
+ * Returns: false when nobody has a reference.
+ */
+bool uffd_try_get(struct uffd *uffd) must_check;
+
+/*
+ * One reference less; the last one lets go of the space and puts the object
+ * into the pool. Signals are blocked, or this is the trap. Context: trap.
+ */
+void uffd_put(struct uffd *uffd);
+
+/*
  * The command was carried out.
  *
  * Context: may sleep.
@@ -144,6 +161,18 @@ _Atomic uint32_t *uffd_bell(struct uffd *uffd);
  * Returns: 0; -ETIMEDOUT; -EINTR.
  */
 int uffd_sleep(struct uffd *uffd, uint32_t seen, int64_t timeout_ns);
+
+/*
+ * Somebody sleeps on the bell (or no more) who does so by sync_wait_change(),
+ * and may be cancelled in it. No reference is needed. Context: any.
+ */
+void uffd_expect(struct uffd *uffd, bool is_asleep);
+
+/*
+ * How many messages were ever queued, modulo 2^32: whether one is new. At
+ * least as new as what uffd_poll() told before. Context: trap.
+ */
+uint32_t uffd_posted(const struct uffd *uffd);
 
 /*
  * Waiters that were killed while they waited (a process that shared our

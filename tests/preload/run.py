@@ -22,7 +22,7 @@ import tempfile
 import manpage
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ['adopt', 'fd', 'fork', 'io', 'map', 'poll', 'signal', 'thread']
+PROGRAMS = ['adopt', 'close', 'fd', 'fork', 'io', 'map', 'poll', 'signal', 'thread']
 # errc() is a BSD function that the manual page's program takes for granted.
 CFLAGS = ['-std=gnu11', '-O2', '-g', '-w', '-D_GNU_SOURCE',
           '-Derrc(status,code,...)=(errno=(code),err(status,__VA_ARGS__))']
