@@ -27,7 +27,8 @@ struct uffd;
 struct uffd_host {
 	/*
 	 * The object has (no) message to read now. Called with no lock of
-	 * the object held, possibly late: ask uffd_poll() for the truth.
+	 * the object held, possibly late: ask uffd_poll() for the truth. That
+	 * there is one may be said again while it is so.
 	 * Context: trap.
 	 */
 	void (*readable)(void *arg, bool is_readable);
