@@ -28,25 +28,56 @@ static bool is_profile(const char *name)
 	return err != -EINVAL;
 }
 
+/* A variable that takes one of a few words. */
+struct choice {
+	const char *name;
+	const char *words[4];
+	const char *known;
+};
+
+static const struct choice choices[] = {
+	{ "POLYFAULT_WORLD", { "auto", "kernel", "host" },
+	  "auto, kernel or host" },
+	{ "POLYFAULT_POLICY", { "grant", "strict" }, "grant or strict" },
+	{ "POLYFAULT_REVOKE", { "auto", "guard", "protect" },
+	  "auto, guard or protect" },
+	{ "POLYFAULT_PUBLISH", { "auto", "write", "move" },
+	  "auto, write or move" },
+};
+
+static int check_choice(const struct choice *choice)
+{
+	const char *word = getenv(choice->name);
+
+	if (!word || !*word || is_one_of(word, choice->words))
+		return 0;
+	return tool_say(TOOL_USAGE, "%s=%s: not %s", choice->name, word,
+			choice->known);
+}
+
+static bool is_count(const char *word)
+{
+	char *end;
+
+	return *word >= '0' && *word <= '9' && strtoul(word, &end, 10) > 0 &&
+	       !*end;
+}
+
 int tool_check_environment(void)
 {
-	static const char *const worlds[] = { "auto", "kernel", "host", NULL };
-	static const char *const policies[] = { "grant", "strict", NULL };
-	const char *world = getenv("POLYFAULT_WORLD");
-	const char *policy = getenv("POLYFAULT_POLICY");
 	const char *profile = getenv("POLYFAULT_PROFILE");
+	const char *maps = getenv("POLYFAULT_MAX_MAPS");
+	int err = 0;
 
-	if (world && !is_one_of(world, worlds))
-		return tool_say(TOOL_USAGE,
-				"POLYFAULT_WORLD=%s: not auto, kernel or host",
-				world);
-	if (policy && !is_one_of(policy, policies))
-		return tool_say(TOOL_USAGE,
-				"POLYFAULT_POLICY=%s: not grant or strict",
-				policy);
-	if (profile && !is_profile(profile))
-		return tool_say(TOOL_USAGE,
-				"POLYFAULT_PROFILE=%s: no such profile",
-				profile);
-	return 0;
+	for (size_t i = 0; i < sizeof(choices) / sizeof(*choices) && !err; i++)
+		err = check_choice(&choices[i]);
+	if (!err && profile && *profile && !is_profile(profile))
+		err = tool_say(TOOL_USAGE,
+			       "POLYFAULT_PROFILE=%s: no such profile",
+			       profile);
+	if (!err && maps && *maps && !is_count(maps))
+		err = tool_say(TOOL_USAGE,
+			       "POLYFAULT_MAX_MAPS=%s: not a number above 0",
+			       maps);
+	return err;
 }

@@ -15,6 +15,7 @@ struct decoded {
 	uint8_t opcode;
 	uint8_t reg; /* ModRM bits 5..3 */
 	bool is_vex;
+	uint8_t repeat; /* 2: F3, 3: F2, as VEX has it; 0, 1: neither */
 };
 
 static bool is_legacy_prefix(uint8_t b)
@@ -28,9 +29,9 @@ static bool is_legacy_prefix(uint8_t b)
 	}
 }
 
-static struct decoded decode_escaped(const uint8_t *at)
+static struct decoded decode_escaped(const uint8_t *at, uint8_t repeat)
 {
-	struct decoded d = { .map = 1, .opcode = at[0] };
+	struct decoded d = { .map = 1, .opcode = at[0], .repeat = repeat };
 
 	if (at[0] == 0x38 || at[0] == 0x3a) {
 		d.map = at[0] == 0x38 ? 2 : 3;
@@ -43,19 +44,23 @@ static struct decoded decode_escaped(const uint8_t *at)
 
 static struct decoded decode_at(const uint8_t *at)
 {
-	while (is_legacy_prefix(*at))
-		at++;
+	uint8_t repeat = 0;
+
+	for (; is_legacy_prefix(*at); at++)
+		if (*at == 0xf2 || *at == 0xf3)
+			repeat = *at == 0xf3 ? 2 : 3;
 	if (*at == 0x0f)
-		return decode_escaped(at + 1);
+		return decode_escaped(at + 1, repeat);
 	if (*at == 0xc5)
-		return (struct decoded){ 1, at[2], at[3] >> 3 & 7, true };
+		return (struct decoded){ 1, at[2], at[3] >> 3 & 7, true,
+					 at[1] & 3 };
 	if (*at == 0xc4)
 		return (struct decoded){ at[1] & 0x1f, at[3], at[4] >> 3 & 7,
-					 true };
+					 true, at[2] & 3 };
 	if (*at == 0x62)
 		return (struct decoded){ at[1] & 7, at[4], at[5] >> 3 & 7,
-					 true };
-	return (struct decoded){ 0, at[0], at[1] >> 3 & 7, false };
+					 true, at[2] & 3 };
+	return (struct decoded){ 0, at[0], at[1] >> 3 & 7, false, 0 };
 }
 
 /* add or adc sbb and sub xor, "r to m" forms; cmp (38, 39) only reads. */
@@ -100,7 +105,9 @@ static bool one_byte_writes(const struct decoded *d)
 static bool two_byte_writes(const struct decoded *d)
 {
 	switch (d->opcode) {
-	case 0x11: case 0x13: case 0x17: case 0x29: case 0x2b: case 0x7e:
+	case 0x7e: /* F3 0F 7E is movq from memory */
+		return d->repeat != 2;
+	case 0x11: case 0x13: case 0x17: case 0x29: case 0x2b:
 	case 0x7f: case 0xd6: case 0xe7: /* vector stores */
 	case 0xc3:                       /* movnti */
 	case 0xa4: case 0xa5: case 0xac: case 0xad: /* shld, shrd */
@@ -125,7 +132,7 @@ static bool three_byte_writes(const struct decoded *d)
 	if (d->map == 2)
 		return d->is_vex ? d->opcode == 0x8e || d->opcode == 0x2e ||
 					   d->opcode == 0x2f
-				 : d->opcode == 0xf1 || d->opcode == 0xf0;
+				 : d->opcode == 0xf1 && d->repeat != 3;
 	/* pextr*, extractps, vextract* */
 	return (d->opcode >= 0x14 && d->opcode <= 0x17) ||
 	       d->opcode == 0x19 || d->opcode == 0x1b || d->opcode == 0x39 ||

@@ -195,6 +195,21 @@ static int move_in(struct range from, va_t dst)
 	return 0;
 }
 
+/*
+ * Whether the system lets this process map as much again. A move that is
+ * refused for that reason has already unmapped where it was to go.
+ */
+static bool may_map_more(uint64_t bytes)
+{
+	long at = raw_call(SYS_mmap, 0, bytes, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at < 0 && at > -4096)
+		return false;
+	raw_call(SYS_munmap, at, bytes);
+	return true;
+}
+
 /* Returns: bytes in place, inaccessible; -EFAULT, -ENOMEM. */
 static int64_t move_from(struct range place, const struct mmu_fill *f)
 {
@@ -203,6 +218,8 @@ static int64_t move_from(struct range place, const struct mmu_fill *f)
 
 	if (!done)
 		return -EFAULT;
+	if (!may_map_more(done))
+		return -ENOMEM;
 	place.end = place.start + done;
 	err = host_mprotect(place, 0);
 	if (!err)
