@@ -81,7 +81,7 @@ def split_params(text):
 def head_of(head):
     """(name, parameters) of what stands before a brace, if a function."""
     head = re.sub(r"__attribute__\s*\(\(.*?\)\)", "", head, flags=re.S)
-    m = re.match(r"[^={]*?\b(\w+)\s*\((.*)\)\s*(?:\w+\s*)*$", head.strip(),
+    m = re.match(r"[^={]*?\b(\w+)\s*\((.*)\)[\w\s]*$", head.strip(),
                  re.S)
     if not m or m.group(1) in ("if", "for", "while", "switch", "sizeof") or \
             m.group(1).isupper():

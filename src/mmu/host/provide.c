@@ -93,17 +93,12 @@ static void staging_drop(struct host_staging *staging, unsigned n)
 
 /* ---- write ---- */
 
-static bool is_guarding(const struct host *h)
-{
-	return h->choice.revoke == HOST_GUARD;
-}
-
 /* Missing (guarded, say) to closed: inaccessible, but writable from behind. */
 static int close_pages(struct host *h, struct range r, unsigned prot)
 {
 	int err;
 
-	if (!is_guarding(h))
+	if (!host_is_guarding(h))
 		return 0;
 	err = prot ? host_mprotect(r, 0) : 0;
 	if (err)
@@ -117,11 +112,11 @@ static void unclose_pages(struct host *h, struct range r, unsigned prot)
 {
 	if (range_is_empty(r))
 		return;
-	if (!is_guarding(h)) {
+	if (!host_is_guarding(h)) {
 		host_advise(r, MADV_DONTNEED);
 		return;
 	}
-	host_advise(r, MADV_GUARD_INSTALL);
+	host_install_guards(r);
 	if (prot)
 		host_mprotect(r, prot);
 }
@@ -154,7 +149,7 @@ static void open_pages(struct host *h, const struct mmu_fill *f)
 {
 	if (!f->prot)
 		return;
-	if (is_guarding(h))
+	if (host_is_guarding(h))
 		host_mprotect(f->dst, f->prot);
 	else
 		host_open(h, f->dst, f->prot);
@@ -257,7 +252,7 @@ static void touch_pages(struct range r)
 
 static void zero_publish(struct host *h, const struct mmu_fill *f)
 {
-	if (is_guarding(h))
+	if (host_is_guarding(h))
 		host_advise(f->dst, MADV_GUARD_REMOVE);
 	else if (f->prot)
 		host_open(h, f->dst, f->prot);

@@ -14,11 +14,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-static bool is_guarding(const struct host *h)
-{
-	return h->choice.revoke == HOST_GUARD;
-}
-
 /* Private anonymous memory, as what we watch is. */
 static bool looks_ours(const struct mmu_mapping *m)
 {
@@ -29,13 +24,13 @@ static bool page_is_ours(struct host *h, va_t va)
 {
 	struct mmu_mapping m;
 
-	if (is_guarding(h) && h->means.guard_seen)
+	if (host_is_guarding(h) && h->means.guard_seen)
 		return host_page_is_guard(h, va);
 	if (!h->means.procmap_query)
 		return true;
 	if (host_query(h, va, &m) || m.range.start > va || !looks_ours(&m))
 		return false;
-	return is_guarding(h) || m.prot == 0;
+	return host_is_guarding(h) || m.prot == 0;
 }
 
 bool host_is_ours(struct mmu *mmu, struct range r)
@@ -59,7 +54,7 @@ static int advise_unlocked(struct range r, int advice)
 	return host_advise(r, advice);
 }
 
-static int install_guards(struct range r)
+int host_install_guards(struct range r)
 {
 	return advise_unlocked(r, MADV_GUARD_INSTALL);
 }
@@ -74,7 +69,7 @@ static int guard_unseen(struct range r, unsigned prot)
 
 	if (err)
 		return err;
-	err = install_guards(r);
+	err = host_install_guards(r);
 	if (prot)
 		host_mprotect(r, prot);
 	return err;
@@ -85,7 +80,7 @@ int host_revoke_pages(struct mmu *mmu, struct range r, unsigned prot)
 	struct host *h = host_of(mmu);
 	int err;
 
-	if (is_guarding(h))
+	if (host_is_guarding(h))
 		return guard_unseen(r, prot);
 	runs_forget(h->runs, r);
 	err = host_mprotect(r, 0);
@@ -106,10 +101,10 @@ void host_release_guards(struct mmu *mmu, struct range r, unsigned prot)
 {
 	struct host *h = host_of(mmu);
 
-	if (is_guarding(h) || !h->means.guard_anon)
+	if (host_is_guarding(h) || !h->means.guard_anon)
 		return;
 	runs_forget(h->runs, r);
-	if (!install_guards(r))
+	if (!host_install_guards(r))
 		host_mprotect(r, prot);
 }
 
@@ -132,7 +127,7 @@ void host_release(struct mmu *mmu, struct range r, unsigned prot)
 	struct host *h = host_of(mmu);
 	struct release_part part = { r, prot };
 
-	if (is_guarding(h)) {
+	if (host_is_guarding(h)) {
 		host_advise(r, MADV_GUARD_REMOVE);
 		return;
 	}
@@ -153,11 +148,11 @@ int host_refresh(struct mmu *mmu, va_t va, unsigned prot, unsigned access)
 
 	if (host_query(h, va, &m) || m.range.start > va)
 		return -EACCES;
-	if (is_guarding(h) && host_page_is_guard(h, va))
+	if (host_is_guarding(h) && host_page_is_guard(h, va))
 		return -EACCES;
 	if ((m.prot & access) == access)
 		return 0;
-	if (is_guarding(h) || m.prot != 0 || (prot & access) != access)
+	if (host_is_guarding(h) || m.prot != 0 || (prot & access) != access)
 		return -EACCES;
 	host_open(h, page, prot);
 	return 0;
@@ -168,7 +163,7 @@ int host_protect_pages(struct mmu *mmu, struct range r, unsigned prot)
 	struct host *h = host_of(mmu);
 	int err = host_mprotect(r, prot);
 
-	if (!err && !is_guarding(h) && prot)
+	if (!err && !host_is_guarding(h) && prot)
 		runs_opened(h->runs, r);
 	return err;
 }
@@ -177,6 +172,6 @@ void host_forget(struct mmu *mmu, struct range r)
 {
 	struct host *h = host_of(mmu);
 
-	if (!is_guarding(h))
+	if (!host_is_guarding(h))
 		runs_forget(h->runs, r);
 }

@@ -30,6 +30,12 @@ static inline struct host *host_of(struct mmu *mmu)
 	return (struct host *)(void *)mmu;
 }
 
+/* Whether missing pages trap by a guard marker. */
+static inline bool host_is_guarding(const struct host *h)
+{
+	return h->choice.revoke == HOST_GUARD;
+}
+
 /* ---- raw mapping calls ---- */
 
 /* As mprotect(2), madvise(2). Context: trap. Returns: 0; -errno. */
@@ -86,6 +92,9 @@ void runs_opened(struct host_runs *runs, struct range r);
 void runs_forget(struct host_runs *runs, struct range r);
 
 /* ---- reveal.c: revoke, release, protect, refresh ---- */
+
+/* Every page of the range is empty and guarded. Returns: 0; -ENOMEM. */
+int host_install_guards(struct range r);
 
 /* What mmu_ops promises of the verbs of these names. */
 bool host_is_ours(struct mmu *mmu, struct range r);
