@@ -136,6 +136,9 @@ static void child_uses_userfaultfd_itself(void)
 		if (grandchild == 0)
 			_exit(is_made(mine + 3 * PAGE) && !mine[0] ? 7 : 8);
 		expect_exit(grandchild, 7);
+		/* The handler counts after its COPY has let us go on. */
+		for (int i = 0; i < 5000 && own.filled < 2; i++)
+			usleep(1000);
 		_exit(own.filled == 2 ? 44 : 4);
 	}
 	expect_exit(child, 44);
