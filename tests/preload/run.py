@@ -153,8 +153,18 @@ def without_addresses(text):
     return re.sub(r'\b0x([0-9a-f]{6,})|\b([0-9a-f]{9,})\b', relative, text)
 
 
+def unmixed(text):
+    """
+    The example's main thread prints its line by two calls; what the other
+    prints may come between them, and is put after the line.
+    """
+    return re.sub(r'(Read address \S+ in main\(\): )(?![A-Z]\n)'
+                  r'((?:.*\n)*?)([A-Z]\n)', r'\1\3\2', text)
+
+
 def in_parts(text):
     """What each of its two threads printed; their order is chance."""
+    text = unmixed(text)
     main = [l for l in text.splitlines() if l.startswith('Read address')]
     other = [l for l in text.splitlines() if not l.startswith('Read address')]
     return main, other
